@@ -1,0 +1,80 @@
+"""The ``styletransfer`` command: collects the commands and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from styletransfer.cli import bench, doctor, export, models, photos, stylize, train, video, webcam
+from styletransfer.cli.common import fail
+from styletransfer.core.errors import StyleTransferError
+from styletransfer.core.files import explain_os_error
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="styletransfer",
+    help="One painting in, a live filter out: real-time neural style transfer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("stylize")(stylize.stylize)
+app.command("video")(video.video)
+app.command("webcam")(webcam.webcam)
+app.add_typer(models.app, name="models")
+app.command("train")(train.train)
+app.command("photos")(photos.photos)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from styletransfer import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 an input failed, 2 wrong usage, 130 Ctrl-C.
+
+    ``STYLETRANSFER_DEBUG=1`` in the environment shows the traceback behind an error.
+    """
+    try:
+        app(args=None if argv is None else list(argv), standalone_mode=True)
+    except StyleTransferError as error:
+        if os.environ.get("STYLETRANSFER_DEBUG"):
+            raise
+        fail(str(error))
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`): nothing more to say, and no flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if os.environ.get("STYLETRANSFER_DEBUG"):
+            raise
+        from pathlib import Path
+
+        fail(str(explain_os_error(error, Path(str(error.filename or "output")))))
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        fail("interrupted; finished files are kept")
+        sys.exit(EXIT_INTERRUPTED)

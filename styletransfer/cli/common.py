@@ -1,0 +1,63 @@
+"""What every command shares: consoles, error lines, progress bars and option types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+PROVIDERS_HELP = "auto, cpu, cuda, tensorrt, openvino, coreml or directml"
+
+ProviderOption = Annotated[
+    str, typer.Option("--provider", help=f"Execution provider: {PROVIDERS_HELP}.")
+]
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A shipped style's name (see `models`) or an .onnx file."),
+]
+
+
+def stderr() -> Console:
+    """The console for messages and progress; results go to stdout."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def fail(message: str) -> None:
+    """Print one error line on stderr."""
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+def warn(message: str) -> None:
+    """Print one warning line on stderr."""
+    typer.echo(f"warning: {' '.join(message.split())}", err=True)
+
+
+def progress() -> Progress:
+    """A progress bar with rate and time left, on stderr; silent where stderr is no terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = stderr()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

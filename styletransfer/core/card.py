@@ -1,0 +1,100 @@
+"""The model card: what a style file is and where it comes from, kept inside the ONNX file itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from styletransfer.core.errors import ModelError
+
+CARD_KEY = "styletransfer.card"
+"""Key of the card's JSON in the ONNX file's ``metadata_props``."""
+
+CARD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Painting:
+    """The painting that a style was trained on.
+
+    Attributes:
+        title: title of the painting, or the file's name where nobody said.
+        artist: name of the artist, empty where unknown.
+        year: year of the painting, empty where unknown.
+        licence: licence of the reproduction, empty where unknown.
+        sha256: hex digest of the painting's file.
+    """
+
+    title: str
+    artist: str = ""
+    year: str = ""
+    licence: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a style file says about itself.
+
+    Attributes:
+        name: short name of the style (the file's stem), as commands accept it.
+        painting: the painting it was trained on.
+        architecture: name of the network (``live`` or ``johnson``).
+        channels: width of the network's residual blocks.
+        size_multiple: height and width that the network takes are multiples of this many pixels.
+        precision: ``float32`` or ``float16``, of the weights.
+        task: ``style``.
+        training: settings and circumstances of the training (steps, seconds, hardware, ...).
+        losses: last training losses (``content``, ``style``, ``tv``, ``total``).
+        version: version of this card's format.
+    """
+
+    name: str
+    painting: Painting
+    architecture: str
+    channels: int
+    size_multiple: int
+    precision: str = "float32"
+    task: str = "style"
+    training: dict[str, Any] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    version: int = CARD_VERSION
+
+    def to_json(self) -> str:
+        """The card as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card; unknown keys, as later versions may write them, are ignored.
+
+        Raises:
+            ModelError: the text is no card, or one of a later major version.
+        """
+        try:
+            data = json.loads(text)
+            if int(data.get("version", 0)) > CARD_VERSION:
+                raise ModelError(
+                    f"the model card has version {data['version']}, this program reads up to "
+                    f"{CARD_VERSION}: upgrade styletransfer"
+                )
+            painting = Painting(**_known(Painting, data.pop("painting")))
+            card = cls(painting=painting, **_known(cls, data))
+            _check(card)
+            return card
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"the model card inside the file is damaged ({error})") from error
+
+
+def _check(card: ModelCard) -> None:
+    if not isinstance(card.size_multiple, int) or not 1 <= card.size_multiple <= 256:
+        raise ValueError(f"size_multiple is {card.size_multiple!r}, not 1..256")
+    if not isinstance(card.training, dict) or not isinstance(card.losses, dict):
+        raise TypeError("training and losses must be objects")
+
+
+def _known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(cls)}
+    return {key: value for key, value in data.items() if key in names}

@@ -1,0 +1,1 @@
+"""Video files, cameras and windows (PyAV and OpenCV)."""

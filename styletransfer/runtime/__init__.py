@@ -1,0 +1,1 @@
+"""Running style files with onnxruntime; needs neither torch nor onnx."""

@@ -1,0 +1,1 @@
+"""Training a feed-forward style network and exporting it (the only part that needs torch)."""
