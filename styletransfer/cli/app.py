@@ -75,6 +75,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         fail(str(explain_os_error(error, Path(str(error.filename or "output")))))
         sys.exit(EXIT_FAILED)
+    except SystemExit as leaving:
+        if leaving.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            fail("interrupted; finished files are kept")
+        raise
     except KeyboardInterrupt:
         fail("interrupted; finished files are kept")
         sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,72 @@
+"""What a training can be told; the command line takes its defaults and help from here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from styletransfer.core.errors import SettingsError
+
+ARCHITECTURES = {"live": 64, "johnson": 128}
+"""Networks by name, with the default width of their residual blocks."""
+
+
+def _setting(default: Any, help: str, low: float, high: float) -> Any:  # noqa: A002
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of one training. Every one is checked on construction.
+
+    Raises:
+        SettingsError: a value outside its range, named with what is allowed.
+    """
+
+    architecture: str = field(
+        default="live", metadata={"help": "Network: live (fast) or johnson (the paper's)."}
+    )
+    channels: int = _setting(0, "Width of the network; 0: 64 for live, 128 for johnson.", 0, 512)
+    steps: int = _setting(1000, "Training steps.", 1, 1_000_000)
+    batch: int = _setting(4, "Photos a step.", 1, 256)
+    image_size: int = _setting(256, "Side of the training crops, pixels, a multiple of 8.", 32, 1024)
+    style_size: int = _setting(
+        384, "Longer side of the painting in training, pixels: larger makes larger strokes.", 32, 2048
+    )
+    content_weight: float = _setting(1.0, "Weight of the photo's content.", 0.0, 1e6)
+    style_weight: float = _setting(
+        5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6
+    )
+    tv_weight: float = _setting(1e-6, "Weight of total variation: more is smoother.", 0.0, 1e3)
+    grid_weight: float = _setting(20.0, "Weight against patterns on a fixed grid.", 0.0, 1e6)
+    learning_rate: float = _setting(2e-3, "Peak learning rate of Adam's one-cycle schedule.", 1e-7, 1.0)
+    seed: int = _setting(0, "Seed of every random choice.", 0, 2**31 - 1)
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise SettingsError(
+                f"the network {self.architecture!r} is unknown; allowed: {', '.join(ARCHITECTURES)}"
+            )
+        for entry in dataclasses.fields(self):
+            if "low" not in entry.metadata:
+                continue
+            value = getattr(self, entry.name)
+            low, high = entry.metadata["low"], entry.metadata["high"]
+            if not low <= value <= high:  # false for NaN too
+                raise SettingsError(f"{entry.name} is {value}; allowed: {low} to {high}")
+        if self.channels % 4:
+            raise SettingsError(f"channels is {self.channels}; allowed: multiples of 4")
+        if self.image_size % 8:
+            raise SettingsError(f"image_size is {self.image_size}; allowed: multiples of 8")
+
+    @property
+    def width(self) -> int:
+        """Channels of the residual blocks: what was asked for, or the network's default."""
+        return self.channels or ARCHITECTURES[self.architecture]
+
+    @staticmethod
+    def help(name: str) -> str:
+        """The one-line explanation of a setting."""
+        text: str = TrainSettings.__dataclass_fields__[name].metadata["help"]
+        return text

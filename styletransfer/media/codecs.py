@@ -1,0 +1,145 @@
+"""Which codec goes into which container, and how its quality and speed are set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av.codec
+from av.codec.codec import UnknownCodecError
+
+from styletransfer.core.errors import OutputError, SettingsError
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How one video codec is used here.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        suffixes: containers that hold it.
+        crf: default quality (lower is better and larger); ``None`` where the codec has no such scale.
+        crf_max: largest value of that scale.
+        pix_fmt: pixel format.
+        odd_pix_fmt: pixel format for an odd width or height.
+    """
+
+    encoder: str
+    suffixes: frozenset[str]
+    crf: int | None
+    crf_max: int
+    pix_fmt: str = "yuv420p"
+    odd_pix_fmt: str = "yuv444p"
+
+
+CODECS = {
+    "h264": Codec("libx264", frozenset({".mp4", ".m4v", ".mov", ".mkv"}), 18, 51),
+    "hevc": Codec("libx265", frozenset({".mp4", ".m4v", ".mov", ".mkv"}), 20, 51),
+    "vp9": Codec("libvpx-vp9", frozenset({".mp4", ".mkv", ".webm"}), 24, 63, odd_pix_fmt="yuv420p"),
+    "av1": Codec("libsvtav1", frozenset({".mp4", ".mkv", ".webm"}), 26, 63, odd_pix_fmt="yuv420p"),
+    "prores": Codec("prores_ks", frozenset({".mov", ".mkv"}), None, 0, "yuv422p10le", "yuv444p10le"),
+}
+"""Codec names that ``--codec`` takes. H.264 and HEVC cut their pictures to even sizes unless the colours have
+full resolution (4:4:4), hence the other pixel format for odd sizes."""
+
+MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Suffixes that can be written, with FFmpeg's name of the container."""
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How frames are compressed.
+
+    Attributes:
+        codec: a key of :data:`CODECS`; empty chooses by the container (``vp9`` for WebM, else ``h264``).
+        crf: constant quality, lower is better; ``None`` takes the codec's default.
+        preset: one of :data:`PRESETS`: the slower, the smaller the file.
+    """
+
+    codec: str = ""
+    crf: int | None = None
+    preset: str = "veryfast"
+
+    def check(self) -> None:
+        """Check everything that does not depend on the output's name.
+
+        Raises:
+            SettingsError: unknown codec or preset, or a quality outside the scale.
+            OutputError: this build of PyAV lacks the codec.
+        """
+        if self.codec and self.codec not in CODECS:
+            raise SettingsError(f"--codec is {self.codec!r}; it must be one of {', '.join(CODECS)}")
+        if self.preset not in PRESETS:
+            raise SettingsError(f"--preset is {self.preset!r}; it must be one of {', '.join(PRESETS)}")
+        if self.codec:
+            self._check_codec(self.codec)
+
+    def fits(self, suffix: str) -> bool:
+        """Whether a file with this suffix can hold the codec."""
+        return suffix in CODECS[self.codec or _default_codec(suffix)].suffixes
+
+    def for_target(self, target: Path) -> tuple[str, Codec]:
+        """The codec's name and recipe for an output file.
+
+        Raises:
+            SettingsError: as :meth:`check`.
+            OutputError: as :meth:`check`; a suffix that is no container here, or one that cannot hold the
+                codec.
+        """
+        self.check()
+        suffix = target.suffix.lower()
+        if suffix not in MUXERS:
+            what = f"a {suffix} file" if suffix else "a name without suffix"
+            raise OutputError(f"{target}: {what} cannot be written; use one of {', '.join(MUXERS)}")
+        name = self.codec or _default_codec(suffix)
+        codec = CODECS[name]
+        if suffix not in codec.suffixes:
+            fits = [n for n, c in CODECS.items() if suffix in c.suffixes]
+            raise OutputError(
+                f"{target}: a {suffix} file cannot hold {name}; name the output "
+                f"{' or '.join(sorted(codec.suffixes))}, or use --codec {' or '.join(fits)}"
+            )
+        self._check_codec(name)
+        return name, codec
+
+    def _check_codec(self, name: str) -> None:
+        codec = CODECS[name]
+        if self.crf is not None and codec.crf is None:
+            raise SettingsError(f"--crf does not apply to {name}, whose quality is fixed; leave it out")
+        if self.crf is not None and not 0 <= self.crf <= codec.crf_max:
+            raise SettingsError(f"--crf is {self.crf}; for {name} it must be 0 (best) to {codec.crf_max}")
+        if not has_encoder(codec.encoder):
+            offered = [n for n, c in CODECS.items() if has_encoder(c.encoder)]
+            way_out = f"use --codec {' or '.join(offered)}" if offered else "install av from PyPI"
+            raise OutputError(f"this build of PyAV has no {codec.encoder} for {name}; {way_out}")
+
+
+def _default_codec(suffix: str) -> str:
+    return "vp9" if suffix == ".webm" else "h264"
+
+
+def has_encoder(name: str) -> bool:
+    """Whether this build of PyAV can encode with FFmpeg's encoder ``name``."""
+    try:
+        av.codec.Codec(name, "w")
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def encoder_options(codec: Codec, settings: EncoderSettings) -> dict[str, str]:
+    """The codec's own words for quality and preset."""
+    speed = PRESETS.index(settings.preset)  # 0 fast .. 8 slow
+    crf = str(settings.crf if settings.crf is not None else codec.crf)
+    if codec.encoder == "libvpx-vp9":
+        return {"crf": crf, "b": "0", "deadline": "good", "cpu-used": str(8 - speed), "row-mt": "1"}
+    if codec.encoder == "libsvtav1":
+        return {"crf": crf, "preset": str(12 - speed)}
+    if codec.encoder == "prores_ks":
+        return {"profile": "hq"}
+    options = {"crf": crf, "preset": settings.preset}
+    if codec.encoder == "libx265":
+        options["x265-params"] = "log-level=none"
+    return options

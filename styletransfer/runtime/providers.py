@@ -1,0 +1,248 @@
+"""Execution providers: which this onnxruntime offers, and a session that says which one really runs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from styletransfer.core.errors import MissingExtraError, ModelError, ProviderError, SettingsError
+
+PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+"""Our short names to onnxruntime's. ``auto`` stands for the first of ``AUTO_ORDER`` that loads."""
+
+AUTO_ORDER = ("cuda", "coreml", "directml", "openvino", "cpu")
+"""TensorRT is not among them: it builds its engine for minutes before the first frame."""
+
+_OPENVINO_PLUGIN = "onnxruntime_ep_openvino"
+_GPU_LINE = "pip uninstall -y onnxruntime && pip install 'styletransfer[gpu]'"
+_CUDA_LIBRARIES = "see that nvidia-smi works, then: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+_INSTALL = {
+    "cuda": _GPU_LINE,
+    "tensorrt": f"{_GPU_LINE} 'tensorrt-cu13<11'",
+    "openvino": "pip install onnxruntime-ep-openvino",
+    "coreml": "it comes with onnxruntime on macOS only",
+    "directml": "on Windows: pip uninstall -y onnxruntime && pip install onnxruntime-directml",
+}
+_MEND = {
+    "cuda": _CUDA_LIBRARIES,
+    "tensorrt": f"{_CUDA_LIBRARIES} 'tensorrt-cu13<11'",
+    "openvino": "pip install --upgrade onnxruntime onnxruntime-ep-openvino",
+}
+_ONE_EXPECTED = "a style that `styletransfer train` wrote or a fast-neural-style .onnx file is expected"
+
+
+@dataclass(frozen=True)
+class _Settings:
+    threads: int | None
+    dimensions: Mapping[str, int]
+    arena: bool
+
+
+def available() -> list[str]:
+    """Short names of the providers that this onnxruntime offers; whether one loads, a session shows.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
+    offered = set(_onnxruntime().get_available_providers())
+    if _openvino_plugin_installed():
+        offered.add(PROVIDERS["openvino"])
+    return [name for name, provider in PROVIDERS.items() if provider in offered]
+
+
+def create_session(
+    path: Path,
+    provider: str = "auto",
+    threads: int | None = None,
+    dimensions: Mapping[str, int] | None = None,
+    arena: bool = True,
+) -> tuple[Any, str]:
+    """Load a model on a provider and make sure that this provider is the one that runs it.
+
+    Args:
+        path: the ``.onnx`` file.
+        provider: a key of ``PROVIDERS``, or ``auto`` for the best one that loads.
+        threads: threads within an operator; by default the cores that this process may use.
+        dimensions: sizes for free dimensions of the model by their names, which OpenVINO is faster for.
+        arena: keep the CPU's memory from run to run, which is fast for frames of one size; without it a
+            single huge picture takes half the memory, and gives it back.
+
+    Returns:
+        The ``onnxruntime.InferenceSession`` and the short name of the provider that runs.
+
+    Raises:
+        ModelError: the file is missing, damaged or no ONNX model.
+        ProviderError: the provider is unknown, not installed, or does not load.
+        SettingsError: ``threads`` is below 1.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    ort = _onnxruntime()
+    settings = _Settings(threads, dimensions or {}, arena)
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads is {threads}; it must be 1 or more")
+    _check_file(path)
+    offered = available()
+    if provider == "auto":
+        for name in AUTO_ORDER:
+            if name in offered and name != "cpu":
+                with contextlib.suppress(Exception):  # the next best one is what auto means
+                    return _load(ort, path, name, settings), name
+        return _load_on_cpu(ort, path, settings), "cpu"
+    if provider not in PROVIDERS:
+        raise ProviderError(
+            f"unknown provider {provider!r}; choose auto or one of {', '.join(PROVIDERS)} "
+            f"(here: {', '.join(offered)})"
+        )
+    if provider not in offered:
+        raise ProviderError(
+            f"provider {provider} is not installed (here: {', '.join(offered)}); {_INSTALL[provider]}"
+        )
+    if provider == "cpu":
+        return _load_on_cpu(ort, path, settings), "cpu"
+    try:
+        return _load(ort, path, provider, settings), provider
+    except Exception as error:
+        _load_on_cpu(ort, path, settings)  # a broken file is a ModelError, not the provider's fault
+        hint = _MEND.get(provider, "--provider auto chooses one that loads")
+        raise ProviderError(
+            f"provider {provider} is installed but does not load ({explain(error)}); {hint}"
+        ) from error
+
+
+def explain(error: Exception) -> str:
+    """The first line of an onnxruntime exception without its codes and source positions."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    text = re.sub(r"(Error: )?\S+\.(cc|h|cpp|cu):\d+ \S+ ", "", text)
+    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line[:300].strip()
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", "cpu", "run styles") from error
+    onnxruntime.set_default_logger_severity(4)  # what matters comes back as an exception
+    return onnxruntime
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ModelError(f"{path}: is a folder; {_ONE_EXPECTED}")
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such style file") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if is_empty:
+        raise ModelError(f"{path}: the file is empty; {_ONE_EXPECTED}")
+
+
+def _load_on_cpu(ort: Any, path: Path, settings: _Settings) -> Any:
+    try:
+        return _load(ort, path, "cpu", settings)
+    except Exception as error:
+        raise ModelError(
+            f"{path}: onnxruntime {ort.__version__} cannot load it ({explain(error)}); {_ONE_EXPECTED}"
+        ) from error
+
+
+def _load(ort: Any, path: Path, name: str, settings: _Settings) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = settings.threads or _default_threads()
+    options.enable_cpu_mem_arena = settings.arena
+    for dimension, size in settings.dimensions.items():
+        options.add_free_dimension_override_by_name(dimension, size)
+    providers = _configure(ort, options, name, settings.threads)
+    # Without enable_fallback=0 onnxruntime prints to stdout and goes on with the CPU.
+    session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    running = session.get_providers()
+    if not running or running[0] != PROVIDERS[name]:
+        raise ProviderError(f"onnxruntime chose {running[0] if running else 'nothing'} instead")
+    return session
+
+
+def _configure(ort: Any, options: Any, name: str, threads: int | None) -> list[Any] | None:
+    """The providers for a session, best first, after setting in ``options`` what ``name`` needs."""
+    cpu, wanted = PROVIDERS["cpu"], PROVIDERS[name]
+    if name in ("cuda", "tensorrt"):
+        if hasattr(ort, "preload_dlls"):
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
+                ort.preload_dlls()
+        # The default search of cuDNN's algorithms is 20 to 50 times slower for free sizes.
+        cuda = (PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"})
+        return [cuda, cpu] if name == "cuda" else [(wanted, _tensorrt_options()), cuda, cpu]
+    if name == "directml":
+        options.enable_mem_pattern = False  # both are DirectML's documented conditions
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    if name == "openvino" and _openvino_plugin_installed():
+        _add_openvino_plugin(ort, options, threads)
+        return None
+    return [wanted] if name == "cpu" else [wanted, cpu]
+
+
+def _tensorrt_options() -> dict[str, str]:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(root) / "styletransfer" / "tensorrt"
+    cache.mkdir(parents=True, exist_ok=True)
+    return {
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(cache),
+    }
+
+
+def _openvino_plugin_installed() -> bool:
+    return importlib.util.find_spec(_OPENVINO_PLUGIN) is not None
+
+
+def _add_openvino_plugin(ort: Any, options: Any, threads: int | None) -> None:
+    plugin = importlib.import_module(_OPENVINO_PLUGIN)
+    if not _openvino_devices(ort):  # registering it twice is an error
+        ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
+    devices = _openvino_devices(ort)
+    if not devices:
+        raise ProviderError("OpenVINO finds no CPU device")
+    settings = {} if threads is None else {"num_of_threads": str(threads)}
+    options.add_provider_for_devices(devices[:1], settings)
+
+
+def _openvino_devices(ort: Any) -> list[Any]:
+    return [
+        device
+        for device in ort.get_ep_devices()
+        if device.ep_name == PROVIDERS["openvino"] and device.ep_metadata.get("ov_device") == "CPU"
+    ]
+
+
+def _default_threads() -> int:
+    """Cores that this process may use; 0, which leaves the choice to onnxruntime, where nothing limits it.
+
+    onnxruntime counts the machine's cores, and in a container with fewer its threads then fight each other.
+    """
+    total = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        allowed = min(allowed, max(1, math.ceil(int(quota) / int(period))))
+    return 0 if allowed >= total else allowed

@@ -1,0 +1,134 @@
+"""What a model file takes and gives: our own contract, or a foreign fast-neural-style network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from styletransfer.core.card import CARD_KEY, ModelCard
+from styletransfer.core.errors import ModelError
+
+STYLE_WEIGHTS = "style_weights"
+
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_BYTES = "tensor(uint8)"
+_EXPECTED = (
+    "expected uint8 [N, H, W, 3] in and out (what `styletransfer train` writes) "
+    "or float [1, 3, H, W] of 0..255 in and out (fast-neural-style)"
+)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How a model is fed.
+
+    Attributes:
+        input: name of the picture's input.
+        output: name of the picture's output.
+        is_bytes: uint8 ``[N, H, W, 3]`` (our contract); else floats ``[N, 3, H, W]`` of 0..255.
+        dtype: numpy type of the picture's input.
+        height: fixed height, or None where it is free.
+        width: fixed width, or None where it is free.
+        batch: fixed number of frames in a call, or None where it is free.
+        size_multiple: height and width are multiples of this many pixels.
+        free_names: the model's names of its free dimensions N, H and W, as far as it names them.
+        styles: length of the ``style_weights`` input, 0 where there is none.
+        needs_style_weights: that input has no default inside the file.
+    """
+
+    input: str
+    output: str
+    is_bytes: bool
+    dtype: type[Any]
+    height: int | None
+    width: int | None
+    batch: int | None
+    size_multiple: int
+    free_names: tuple[str | None, str | None, str | None]
+    styles: int = 0
+    needs_style_weights: bool = False
+
+
+def read_card(session: Any, path: Path) -> ModelCard | None:
+    """The model card inside a loaded file, or None for a file made by others.
+
+    Raises:
+        ModelError: there is a card and it cannot be read.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        return None
+    try:
+        return ModelCard.from_json(text)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; train or export the style again") from error
+
+
+def read_signature(session: Any, card: ModelCard | None, path: Path) -> Signature:
+    """How the model of a loaded session is fed.
+
+    Raises:
+        ModelError: inputs or outputs are not those of a style network.
+    """
+    inputs = {value.name: value for value in session.get_inputs()}
+    optional = {value.name: value for value in session.get_overridable_initializers()}
+    weights = inputs.pop(STYLE_WEIGHTS, None)
+    needs_weights = weights is not None
+    weights = weights or optional.get(STYLE_WEIGHTS)
+    outputs = session.get_outputs()
+    if len(inputs) != 1 or not outputs:
+        _refuse(path, session)
+    (picture,) = inputs.values()
+    result = next((value for value in outputs if value.name == "stylized"), outputs[0])
+    if len(picture.shape) != 4 or len(result.shape) not in (0, 4):  # () stands for an unknown shape
+        _refuse(path, session)
+    is_bytes = picture.type == _BYTES
+    if is_bytes != (result.type == _BYTES) or not (is_bytes or {picture.type, result.type} <= set(_FLOATS)):
+        _refuse(path, session)
+    order = (0, 1, 2, 3) if is_bytes else (0, 2, 3, 1)  # to N, H, W, C
+    batch, height, width, channels = (picture.shape[axis] for axis in order)
+    out_channels = result.shape[order[3]] if result.shape else 3
+    if any(isinstance(count, int) and count != 3 for count in (channels, out_channels)):
+        _refuse(path, session)
+    return Signature(
+        input=picture.name,
+        output=result.name,
+        is_bytes=is_bytes,
+        dtype=np.uint8 if is_bytes else _FLOATS[picture.type],
+        height=_fixed(height),
+        width=_fixed(width),
+        batch=_fixed(batch),
+        size_multiple=card.size_multiple if card is not None else 4 if is_bytes else 16,
+        free_names=(_name(batch), _name(height), _name(width)),
+        styles=_style_count(weights, needs_weights, path),
+        needs_style_weights=needs_weights,
+    )
+
+
+def _refuse(path: Path, session: Any) -> None:
+    takes = ", ".join(f"{value.type[7:-1]} {value.shape}" for value in session.get_inputs())
+    gives = ", ".join(f"{value.type[7:-1]} {value.shape}" for value in session.get_outputs())
+    text = f"takes {takes[:120]} and gives {gives[:120]}"
+    raise ModelError(f"{path}: is no style network: it {text}; {_EXPECTED}")
+
+
+def _fixed(size: Any) -> int | None:
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def _name(size: Any) -> str | None:
+    return size if isinstance(size, str) and size else None
+
+
+def _style_count(weights: Any, needed: bool, path: Path) -> int:
+    if weights is None:
+        return 0
+    count = weights.shape[0] if len(weights.shape) == 1 else None
+    if weights.type == "tensor(float)" and isinstance(count, int):
+        return count
+    if needed:
+        raise ModelError(f"{path}: its input {STYLE_WEIGHTS} must be float32 of one fixed size")
+    return 0

@@ -1,0 +1,234 @@
+"""A style file that runs: pictures of any size in, stylized pictures of the same size out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from styletransfer.core.blending import blend
+from styletransfer.core.card import ModelCard
+from styletransfer.core.colour import to_rgb
+from styletransfer.core.errors import InputError, ModelError, SettingsError
+from styletransfer.runtime import foreign, memory
+from styletransfer.runtime.padding import pad_reflect, round_up
+from styletransfer.runtime.providers import create_session, explain
+from styletransfer.runtime.signature import STYLE_WEIGHTS, read_card, read_signature
+
+Frame = npt.NDArray[np.uint8]
+PictureLike = TypeVar("PictureLike", Frame, Image.Image)
+
+MIN_SIDE = 16
+"""Smaller pictures are padded to this many pixels, which every network of ours takes."""
+
+_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocation", "failed to allocate")
+
+
+class Stylizer:
+    """A loaded style; calling it stylizes a picture.
+
+    Args:
+        model: the ``.onnx`` file (``core.zoo.resolve`` finds it by a style's name).
+        provider: ``auto`` or one of ``runtime.providers.PROVIDERS``.
+        threads: threads within an operator; by default the cores that this process may use.
+
+    Attributes:
+        path: the file.
+        name: the file's name without its suffix.
+        card: the model card, None in files made by others.
+        provider: short name of the provider that really runs.
+        styles: how many styles the file holds, as its optional input ``style_weights`` says; else 1.
+
+    Raises:
+        ModelError: the file is missing, damaged or no style network.
+        ProviderError: the provider is not there or does not load.
+        MissingExtraError: onnxruntime is not installed.
+    """
+
+    def __init__(self, model: Path, provider: str = "auto", threads: int | None = None) -> None:
+        self.path = Path(model)
+        self.name = self.path.stem
+        self._threads = threads
+        self._session, self.provider = create_session(self.path, provider, threads)
+        self.card: ModelCard | None = read_card(self._session, self.path)
+        self._signature = read_signature(self._session, self.card, self.path)
+        self.styles = max(1, self._signature.styles)
+        self._margin = 0  # of a foreign network that loses its border, learnt from its first frame
+        self._fixed: tuple[tuple[int, ...], Any] | None = None  # a size and the session made for it
+        self._frugal: Any = None  # the session for huge pictures
+
+    def __call__(
+        self,
+        picture: PictureLike,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        style_weights: Sequence[float] | None = None,
+    ) -> PictureLike:
+        """Stylize a picture of any size.
+
+        Args:
+            picture: RGB uint8 ``[H, W, 3]``, or a ``PIL.Image`` of any mode.
+            strength: 0 gives the picture itself, 1 the full style.
+            keep_colors: take only the luminance from the style.
+            style_weights: one weight a style, for a file that holds several.
+
+        Returns:
+            RGB uint8 ``[H, W, 3]``, or a ``PIL.Image`` (``RGB``; ``RGBA`` where the picture has an opacity).
+
+        Raises:
+            InputError: no such array, or a picture too large for the memory that is free.
+            ModelError: the network fails on it.
+            SettingsError: ``strength`` or ``style_weights`` are out of range.
+        """
+        if isinstance(picture, Image.Image):
+            rgb, alpha = to_rgb(picture)
+            result = Image.fromarray(self(np.array(rgb), strength, keep_colors, style_weights))
+            if alpha is not None:
+                result.putalpha(alpha)
+            return result
+        frame = _check_frames(picture, dimensions=3)
+        if not 0.0 <= strength <= 1.0:
+            raise SettingsError(
+                f"strength is {strength}; it must lie between 0 (the photo) and 1 (the style)"
+            )
+        if strength == 0.0:
+            return frame.copy()
+        stylized = self._stylize(frame[None], self._feeds(style_weights))[0]
+        return blend(frame, stylized, strength, keep_colors)
+
+    def batch(self, frames_nhwc: Frame, style_weights: Sequence[float] | None = None) -> Frame:
+        """Stylize RGB uint8 ``[N, H, W, 3]`` at full strength, in one run where the network allows it.
+
+        Raises:
+            InputError: no such array, or too large for the memory that is free.
+            ModelError: the network fails on it.
+        """
+        frames = _check_frames(frames_nhwc, dimensions=4)
+        return self._stylize(frames, self._feeds(style_weights)) if len(frames) else frames.copy()
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Prepare for frames of this size: the first run allocates, compiles or chooses algorithms.
+
+        Worth its time before a video or a camera. OpenVINO is given the size as a fixed one, which makes it
+        markedly faster for exactly this size.
+        """
+        names = self._signature.free_names
+        sizes = (1, *self._padded(height, width))
+        overrides = {name: size for name, size in zip(names, sizes, strict=True) if name}
+        if self.provider == "openvino" and self._signature.is_bytes and len(overrides) == len(sizes):
+            session, _ = create_session(self.path, self.provider, self._threads, overrides)
+            self._fixed = (sizes, session)
+        self.batch(np.full((1, height, width, 3), 128, np.uint8))
+
+    def _padded(self, height: int, width: int) -> tuple[int, int]:
+        multiple = self._signature.size_multiple
+        return round_up(max(height, MIN_SIDE), multiple), round_up(max(width, MIN_SIDE), multiple)
+
+    def _feeds(self, style_weights: Sequence[float] | None) -> dict[str, npt.NDArray[np.float32]]:
+        count = self._signature.styles
+        if style_weights is None:
+            return {STYLE_WEIGHTS: np.eye(1, count, dtype=np.float32)[0]} if self._needs_weights else {}
+        weights = np.asarray(style_weights, dtype=np.float32)
+        if weights.shape != (count,) or not np.isfinite(weights).all():
+            holds = f"{count} numbers" if count else "none: the file holds a single style"
+            raise SettingsError(f"style_weights are {list(style_weights)}; {self.path} takes {holds}")
+        return {STYLE_WEIGHTS: weights}
+
+    @property
+    def _needs_weights(self) -> bool:
+        return self._signature.needs_style_weights
+
+    def _stylize(self, frames: Frame, feeds: dict[str, npt.NDArray[np.float32]]) -> Frame:
+        signature = self._signature
+        height, width = frames.shape[1:3]
+
+        def network(padded: Frame) -> Frame:
+            return self._run(padded, feeds)
+
+        if signature.height or signature.width:
+            size_hw = (signature.height, signature.width)
+            multiple = signature.size_multiple
+            return np.stack([foreign.run_fixed(frame, network, size_hw, multiple) for frame in frames])
+        self._check_memory(len(frames), height, width)
+        if signature.is_bytes:
+            result = network(pad_reflect(frames, *self._padded(height, width)))
+            return np.ascontiguousarray(result[:, :height, :width])
+        results = []
+        for frame in frames:
+            result, self._margin = foreign.run_free(
+                frame, network, signature.size_multiple, self._margin, self.path
+            )
+            results.append(result)
+        return np.stack(results)
+
+    def _run(self, padded: Frame, feeds: dict[str, npt.NDArray[np.float32]]) -> Frame:
+        """Feed padded frames, in as many calls as the file's batch size asks for."""
+        at_once = self._signature.batch or len(padded)
+        parts = []
+        for start in range(0, len(padded), at_once):
+            part = padded[start : start + at_once]
+            missing = at_once - len(part)
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            parts.append(self._run_once(filled, feeds)[: len(part)])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run_once(self, frames: Frame, feeds: dict[str, npt.NDArray[np.float32]]) -> Frame:
+        signature = self._signature
+        session = self._session_for(frames)
+        pixels = frames if signature.is_bytes else foreign.to_floats(frames, signature.dtype)
+        try:
+            result = session.run([signature.output], {signature.input: pixels, **feeds})[0]
+        except Exception as error:  # onnxruntime's own classes derive from Exception
+            raise self._explain(error, frames) from error
+        if not signature.is_bytes:
+            return foreign.to_bytes(result, frames, self.path)
+        if result.shape != frames.shape:
+            raise ModelError(
+                f"{self.path}: made {list(result.shape)} of {list(frames.shape)}; a style keeps the shape"
+            )
+        return cast(Frame, result)
+
+    def _session_for(self, frames: Frame) -> Any:
+        if self._fixed is not None and self._fixed[0] == frames.shape[:3]:
+            return self._fixed[1]
+        if self.provider != "cpu" or math.prod(frames.shape[:3]) <= memory.FREELY_ALLOWED_PIXELS:
+            return self._session
+        if self._frugal is None:
+            self._frugal, _ = create_session(self.path, "cpu", self._threads, arena=False)
+        return self._frugal
+
+    def _explain(self, error: Exception, frames: Frame) -> InputError | ModelError:
+        size = f"{frames.shape[2]}×{frames.shape[1]}"
+        if isinstance(error, MemoryError) or any(text in str(error).lower() for text in _OUT_OF_MEMORY):
+            return InputError(f"{size} pixels do not fit in the memory of {self.provider}; use --size")
+        return ModelError(f"{self.path}: the network fails on {size} pixels ({explain(error)})")
+
+    def _check_memory(self, count: int, height: int, width: int) -> None:
+        if self.provider not in ("cpu", "openvino") or height * width <= memory.FREELY_ALLOWED_PIXELS:
+            return
+        free = memory.free_bytes()
+        if free is None or memory.fits(count * height, width, self.card, free):
+            return
+        need = memory.bytes_needed(count * height, width, self.card) / 1e9
+        side = memory.largest_side(height, width, self.card, free)
+        raise InputError(
+            f"{width}×{height} pixels need about {need:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
+            f"use --size {side}"
+        )
+
+
+def _check_frames(frames: Any, dimensions: int) -> Frame:
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != dimensions:
+        shape = "[H, W, 3]" if dimensions == 3 else "[N, H, W, 3]"
+        got = (
+            f"{frames.dtype}{list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
+        )
+        raise InputError(f"expected RGB uint8 {shape}, got {got}")
+    if frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
+        raise InputError(f"expected RGB pixels in three channels, got {list(frames.shape)}")
+    return np.ascontiguousarray(frames)

@@ -1,0 +1,198 @@
+"""Photos for training: any folder, damaged files skipped, every batch a function of (seed, step) alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from styletransfer.core.errors import InputError
+from styletransfer.core.pictures import PICTURE_SUFFIXES, load_picture
+
+MIN_SIDE = 64
+"""Photos with a shorter side than this, in pixels, are skipped: enlarged they would teach blur."""
+
+_SCALE_RANGE = (0.7, 1.0)
+"""A crop's side as a share of the photo's shorter side."""
+
+_AHEAD = 3
+"""Batches that are prepared while the network works on one."""
+
+_CACHE_BYTES = 1 << 30
+"""Decoded photos kept in memory, so that a second pass over a small folder decodes nothing."""
+
+
+@dataclass
+class Skipped:
+    """Photos that were left out, by reason; a file counts once."""
+
+    damaged: set[Path] = field(default_factory=set)
+    tiny: set[Path] = field(default_factory=set)
+    grey: set[Path] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.damaged) + len(self.tiny) + len(self.grey)
+
+    def __str__(self) -> str:
+        return f"{len(self.damaged)} damaged, {len(self.tiny)} tiny, {len(self.grey)} grey"
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Every picture file under ``folder``, recursively, in a fixed order.
+
+    Raises:
+        InputError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder of photos; `styletransfer photos` downloads 5,000, or give any folder with --photos"
+        )
+    found = sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+    )
+    if not found:
+        raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")
+    return found
+
+
+def load_painting(path: Path, longer_side: int) -> Tensor:
+    """The painting as float32 RGB ``[1, 3, H, W]`` in 0..255, its longer side at ``longer_side`` pixels.
+
+    Raises:
+        InputError: the file is missing or no picture.
+    """
+    image = Image.fromarray(load_picture(path).frame_hwc)
+    scale = longer_side / max(image.size)
+    width, height = (max(16, round(side * scale)) for side in image.size)
+    resized = image.resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float()
+
+
+class PhotoSampler:
+    """Batches of random crops, each determined by ``(seed, step)``: resuming needs no saved state.
+
+    Photos are drawn without replacement, epoch by epoch. A damaged, tiny or grey one is replaced by the next in its
+    epoch and counted in :attr:`skipped`.
+
+    Args:
+        paths: the photos.
+        batch: crops a batch.
+        size: height and width of a crop, pixels.
+        seed: of every random choice.
+    """
+
+    def __init__(self, paths: list[Path], batch: int, size: int, seed: int) -> None:
+        self.paths = paths
+        self.batch = batch
+        self.size = size
+        self.seed = seed
+        self.skipped = Skipped()
+        self._cache: OrderedDict[Path, Image.Image] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def __call__(self, step: int) -> Tensor:
+        """Batch number ``step``: uint8 RGB ``[batch, 3, size, size]``, channels_last memory.
+
+        Raises:
+            InputError: no usable photo is left.
+        """
+        crops = [self._crop(step * self.batch + index) for index in range(self.batch)]
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+    def batches(self, first: int, last: int, workers: int) -> Iterator[Tensor]:
+        """Batches ``first`` … ``last - 1`` in order, prepared ahead by ``workers`` threads."""
+        with ThreadPoolExecutor(workers, thread_name_prefix="photos") as pool:
+            ahead: list[Future[Tensor]] = []
+            try:
+                for step in range(first, last):
+                    while len(ahead) < _AHEAD + workers and step + len(ahead) < last:
+                        ahead.append(pool.submit(self, step + len(ahead)))
+                    yield ahead.pop(0).result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _crop(self, position: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, position])
+        image = self._photo(position)
+        shorter = min(image.size)
+        side = min(shorter, max(self.size, round(shorter * rng.uniform(*_SCALE_RANGE))))
+        left = int(rng.integers(image.width - side + 1))
+        top = int(rng.integers(image.height - side + 1))
+        crop = image.resize(
+            (self.size, self.size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+        )
+        if rng.random() < 0.5:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.asarray(crop)
+
+    def _photo(self, position: int) -> Image.Image:
+        """The usable photo at ``position`` of the endless sequence of epochs."""
+        count = len(self.paths)
+        epoch, index = divmod(position, count)
+        order = self._epoch_order(epoch)
+        for offset in range(count):
+            image = self._load(self.paths[order[(index + offset) % count]])
+            if image is not None:
+                return image
+        raise InputError(f"none of the {count} photos can be used for training ({self.skipped})")
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        known, order = self._order
+        if known != epoch:
+            order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.paths))
+            self._order = (epoch, order)
+        return order
+
+    def _load(self, path: Path) -> Image.Image | None:
+        """The photo, reduced to what a crop needs; ``None`` and counted where it is unusable."""
+        with self._lock:
+            if path in self.skipped.damaged or path in self.skipped.tiny or path in self.skipped.grey:
+                return None
+            if path in self._cache:
+                self._cache.move_to_end(path)
+                return self._cache[path]
+        image, reason = _decode(path, self.size)
+        with self._lock:
+            if image is None:
+                getattr(self.skipped, reason).add(path)
+            elif path not in self._cache:
+                self._cache[path] = image
+                self._cached_bytes += image.width * image.height * 3
+                while self._cached_bytes > _CACHE_BYTES:
+                    _, old = self._cache.popitem(last=False)
+                    self._cached_bytes -= old.width * old.height * 3
+        return image
+
+
+def _decode(path: Path, size: int) -> tuple[Image.Image | None, str]:
+    """A photo whose shorter side is at most 1.5 crops long, or ``None`` and the reason."""
+    try:
+        frame = load_picture(path).frame_hwc
+    except InputError:
+        return None, "damaged"
+    if min(frame.shape[:2]) < MIN_SIDE:
+        return None, "tiny"
+    if (frame[::8, ::8, 0] == frame[::8, ::8, 1]).all() and (frame[::8, ::8, 1] == frame[::8, ::8, 2]).all():
+        return None, "grey"
+    image = Image.fromarray(frame)
+    wanted = max(size, min(min(image.size), size * 3 // 2))
+    scale = wanted / min(image.size)
+    if scale != 1.0:
+        new_size = (max(wanted, round(image.width * scale)), max(wanted, round(image.height * scale)))
+        image = image.resize(new_size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image, ""

@@ -1,0 +1,130 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import run
+
+from styletransfer import __version__
+
+TRAINING_ONLY = {"torch", "torchvision", "onnx", "onnxscript", "safetensors", "matplotlib"}
+HEAVY = TRAINING_ONLY | {"cv2", "onnxruntime", "av", "numpy", "PIL", "rich.progress"}
+COMMANDS = ("stylize", "video", "webcam", "models", "train", "photos", "export", "bench", "doctor")
+HELP = [sys.executable, "-m", "styletransfer", "--help"]
+TINY = Path(__file__).parents[1] / "data" / "tiny.onnx"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def modules_after(code, tmp_path):
+    """Top-level modules that a fresh interpreter has loaded after running `code`."""
+    code += "\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=120
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def running(*arguments):
+    return (
+        "from styletransfer.cli.app import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "except SystemExit as leaving: assert not leaving.code, leaving.code"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
+)
+def test_help_loads_nothing_heavy(arguments, tmp_path):
+    assert not modules_after(running(*arguments), tmp_path).intersection(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stylize", EXAMPLES / "astronaut.jpg", "--size", "96", "-o", "out.png"],
+        ["video", EXAMPLES / "clip.mp4", "--size", "64", "-o", "out.mp4"],
+        ["webcam", EXAMPLES / "clip.mp4", "--headless", "--frames", "2"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_running_a_style_needs_no_torch(arguments, tmp_path):
+    loaded = modules_after(running(*map(str, arguments), "--model", str(TINY)), tmp_path)
+    assert "onnxruntime" in loaded  # it did run
+    assert not loaded.intersection(TRAINING_ONLY)
+
+
+def test_help_is_quick(tmp_path):
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(
+            HELP,
+            stdout=subprocess.DEVNULL,
+            cwd=tmp_path,
+            check=True,
+        )
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 0.5
+
+
+def test_help_names_every_command():
+    done = run("--help")
+    assert done.status == 0
+    for command in COMMANDS:
+        assert f" {command} " in done.out
+
+
+def test_version():
+    assert run("--version").out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    "arguments", [["paint"], ["--speed"], ["bench", "--nothing"], ["photos", "--limit", "0"]]
+)
+def test_wrong_usage_exits_with_2(arguments):
+    done = run(*arguments)
+    assert done.status == 2
+    assert "Traceback" not in done.err
+
+
+def test_python_m_styletransfer(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "styletransfer", "models", "info", "no-such-style"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLETRANSFER_DEBUG", "1")
+    done = subprocess.run(
+        [sys.executable, "-m", "styletransfer", "models", "info", "no-such-style"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert "Traceback" in done.stderr
+    assert "ModelError" in done.stderr
+
+
+def test_reader_that_goes_away_is_no_traceback(tmp_path):
+    """`styletransfer --help | head -0`."""
+    process = subprocess.Popen(
+        HELP,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait()
