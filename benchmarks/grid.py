@@ -39,8 +39,7 @@ def fields(side: int = SIDE) -> dict[str, NDArray[np.uint8]]:
     pictures = {"grey": np.full((1, 1, 3), 128.0), "sky": sky, "ramp": ramp}
     shape = (side, side, 3)
     return {
-        name: np.ascontiguousarray(np.broadcast_to(np.rint(p), shape).astype(np.uint8))
-        for name, p in pictures.items()
+        name: np.ascontiguousarray(np.broadcast_to(np.rint(p), shape).astype(np.uint8)) for name, p in pictures.items()
     }
 
 
@@ -52,15 +51,11 @@ def measure_style(path: Path, provider: str) -> dict[str, dict[str, float]]:
 
 def main() -> int:
     """Measure, print the table, return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="style names or .onnx files (default: every shipped style)")
     parser.add_argument("--provider", default="cpu")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument(
-        "--bar", type=float, default=BAR_LEVELS, help="exit with 1 above this many grey levels"
-    )
+    parser.add_argument("--bar", type=float, default=BAR_LEVELS, help="exit with 1 above this many grey levels")
     arguments = parser.parse_args()
 
     results: dict[str, Any] = {}
@@ -91,10 +86,7 @@ def main() -> int:
 
 
 def _rounded(amplitudes: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {
-        field: {key: round(value, 3) for key, value in figures.items()}
-        for field, figures in amplitudes.items()
-    }
+    return {field: {key: round(value, 3) for key, value in figures.items()} for field, figures in amplitudes.items()}
 
 
 if __name__ == "__main__":

@@ -38,13 +38,9 @@ def main() -> int:
     seconds = []
     for _ in range(RUNS):
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "styletransfer", "--help"], check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run([sys.executable, "-m", "styletransfer", "--help"], check=True, stdout=subprocess.DEVNULL)
         seconds.append(time.perf_counter() - start)
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *HELP], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-X", "importtime", *HELP], check=True, capture_output=True, text=True)
     modules = cumulative_ms(done.stderr)
     heavy = [name for name in HEAVY if name in modules]
     best, median = min(seconds), sorted(seconds)[RUNS // 2]

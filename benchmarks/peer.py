@@ -78,9 +78,7 @@ def default_models() -> list[str]:
 
 def main() -> int:
     """Measure, print, write the JSON, return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="style names or .onnx files")
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--json", type=Path, default=RESULT)
@@ -111,10 +109,7 @@ def main() -> int:
             passed = passed and row["times_peer_network"] >= bar
         rows.append(row)
         figures = f"{row['times_peer_network']:5.2f}, {row['times_peer_call']:5.2f}"
-        print(
-            f"{contender.name:36}{median:9.1f}{row['p95_ms']:9.1f}  {figures}"
-            + (f"  (bar {bar})" if bar else "")
-        )
+        print(f"{contender.name:36}{median:9.1f}{row['p95_ms']:9.1f}  {figures}" + (f"  (bar {bar})" if bar else ""))
     report = {"machine": machine, "size": SIZE_WH, "frames": arguments.repeats, "results": rows}
     write_bytes(arguments.json, (json.dumps(report, indent=2) + "\n").encode())
     return int(not passed)

@@ -66,12 +66,9 @@ def bench(
     ]
     rows = []
     for size_wh in sizes_wh:
-        times = measure_interleaved(
-            [stylizer for _, stylizer in contenders], size_wh, seconds=seconds, repeats=repeats
-        )
+        times = measure_interleaved([stylizer for _, stylizer in contenders], size_wh, seconds=seconds, repeats=repeats)
         rows += [
-            _row(name, stylizer, size_wh, taken)
-            for (name, stylizer), taken in zip(contenders, times, strict=True)
+            _row(name, stylizer, size_wh, taken) for (name, stylizer), taken in zip(contenders, times, strict=True)
         ]
     if against:
         _compare(rows, against)

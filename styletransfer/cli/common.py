@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 PROVIDERS_HELP = "auto, cpu, cuda, tensorrt, openvino, coreml or directml"
 
-ProviderOption = Annotated[
-    str, typer.Option("--provider", help=f"Execution provider: {PROVIDERS_HELP}.")
-]
+ProviderOption = Annotated[str, typer.Option("--provider", help=f"Execution provider: {PROVIDERS_HELP}.")]
 ModelOption = Annotated[
     str,
     typer.Option("--model", "-m", help="A shipped style's name (see `models`) or an .onnx file."),

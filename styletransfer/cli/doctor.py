@@ -43,6 +43,4 @@ def doctor(
         typer.echo(json.dumps(report, indent=2))
     if broken:
         names = ", ".join(check.name for check in broken)
-        raise StyleTransferError(
-            f"broken on this machine: {names}; see the lines marked !! of `styletransfer doctor`"
-        )
+        raise StyleTransferError(f"broken on this machine: {names}; see the lines marked !! of `styletransfer doctor`")

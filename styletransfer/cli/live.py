@@ -35,9 +35,7 @@ class LiveStage:
     The state is one frozen object that is swapped as a whole, so the two threads need no lock.
     """
 
-    def __init__(
-        self, styles: list[Path], provider: str, state: ViewState, size: int | None, mirror: bool
-    ) -> None:
+    def __init__(self, styles: list[Path], provider: str, state: ViewState, size: int | None, mirror: bool) -> None:
         self.state = state
         self.message = ""
         self._styles = styles

@@ -105,9 +105,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     widths = {column: max(len(str(line[column])) for line in lines) for column in _COLUMNS}
     for line in lines:
         cells = [
-            str(line[column]).rjust(widths[column])
-            if column == "kB"
-            else str(line[column]).ljust(widths[column])
+            str(line[column]).rjust(widths[column]) if column == "kB" else str(line[column]).ljust(widths[column])
             for column in _COLUMNS
         ]
         typer.echo("  ".join(cells).rstrip())

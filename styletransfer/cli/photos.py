@@ -27,16 +27,12 @@ def photos(
     ] = Path("photos"),
     url: Annotated[
         str,
-        typer.Option(
-            "--url", help="A zip archive of pictures (default: COCO val2017, 5,000 photos, 816 MB)."
-        ),
+        typer.Option("--url", help="A zip archive of pictures (default: COCO val2017, 5,000 photos, 816 MB)."),
     ] = COCO_URL,
     sha256: Annotated[
         str | None, typer.Option("--sha256", help="Expected SHA-256 of the archive, 64 hex digits.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Unpack only the first N photos by name.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Unpack only the first N photos by name.")] = None,
 ) -> None:
     """Download photos to train on: COCO val2017, or any zip archive of pictures.
 

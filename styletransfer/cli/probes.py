@@ -166,9 +166,7 @@ def providers(model: str | None) -> Iterator[Check]:
         found = provider_in_own_process(provider, path)
         if "ms" in found:
             width, height = FRAME_SIZE_WH
-            detail = (
-                f"{found['ms']:.1f} ms for a {width}x{height} frame of {name} ({1000 / found['ms']:.0f} fps)"
-            )
+            detail = f"{found['ms']:.1f} ms for a {width}x{height} frame of {name} ({1000 / found['ms']:.0f} fps)"
             yield Check(section, provider, OK, detail, data=found)
         else:
             status = BROKEN if provider == "cpu" else MISSING
@@ -179,9 +177,7 @@ def providers(model: str | None) -> Iterator[Check]:
         line = f"pip uninstall -y {packages} && pip install 'styletransfer[gpu]'"
         yield Check(section, "cuda", MISSING, "there is an NVIDIA card, this onnxruntime cannot use it", line)
     if "openvino" not in offered and "Intel" in machine.cpu_name():
-        yield Check(
-            section, "openvino", MISSING, "faster on Intel processors", "pip install onnxruntime-ep-openvino"
-        )
+        yield Check(section, "openvino", MISSING, "faster on Intel processors", "pip install onnxruntime-ep-openvino")
 
 
 def provider_in_own_process(provider: str, model: Path) -> dict[str, Any]:
@@ -323,8 +319,7 @@ def training() -> Iterator[Check]:
 def _in_own_process(function: str, *arguments: str, timeout_s: float) -> dict[str, Any]:
     """What a function of this module returns, or ``error``; ``subprocess.TimeoutExpired`` passes."""
     code = (
-        "import json, sys; from styletransfer.cli import probes; "
-        f"print(json.dumps(probes.{function}(*sys.argv[1:])))"
+        f"import json, sys; from styletransfer.cli import probes; print(json.dumps(probes.{function}(*sys.argv[1:])))"
     )
     done = _python(code, *arguments, timeout_s=timeout_s)
     try:

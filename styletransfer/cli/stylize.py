@@ -42,8 +42,7 @@ def stylize(
         typer.Option(
             "--output",
             "-o",
-            help="Result file, folder for several results, or - for stdout. "
-            "Default: <name>-<style> beside the input.",
+            help="Result file, folder for several results, or - for stdout. Default: <name>-<style> beside the input.",
         ),
     ] = None,
     model: Annotated[

@@ -158,9 +158,7 @@ class _Taken:
         return True
 
 
-def _name(
-    item: _Found, folder: Path, keeps_name: bool, styles: Sequence[str], taken: _Taken
-) -> tuple[Path, ...]:
+def _name(item: _Found, folder: Path, keeps_name: bool, styles: Sequence[str], taken: _Taken) -> tuple[Path, ...]:
     from styletransfer.core.pictures import FORMATS
 
     suffix = item.relative.suffix

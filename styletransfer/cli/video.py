@@ -33,9 +33,7 @@ class _Options:
 
 
 def video(
-    inputs: Annotated[
-        list[Path], typer.Argument(help="Video files, or folders of them.", show_default=False)
-    ],
+    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.", show_default=False)],
     output: Annotated[
         str | None,
         typer.Option(
@@ -47,19 +45,11 @@ def video(
     model: ModelOption = DEFAULT_STYLE,
     strength: Annotated[float, typer.Option(help="0 (the clip itself) to 1 (the full style).")] = 1.0,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the clip's own colours.")] = False,
-    size: Annotated[
-        int | None, typer.Option(help="Longer side of the result in pixels. Default: as the clip.")
-    ] = None,
+    size: Annotated[int | None, typer.Option(help="Longer side of the result in pixels. Default: as the clip.")] = None,
     provider: ProviderOption = "auto",
-    codec: Annotated[
-        str, typer.Option(help="h264, hevc, vp9, av1 or prores. Default: vp9 for .webm, else h264.")
-    ] = "",
-    crf: Annotated[
-        int | None, typer.Option(help="Quality: lower is better and larger. Default: 18 for h264.")
-    ] = None,
-    preset: Annotated[
-        str, typer.Option(help="ultrafast to veryslow: slower makes smaller files.")
-    ] = "veryfast",
+    codec: Annotated[str, typer.Option(help="h264, hevc, vp9, av1 or prores. Default: vp9 for .webm, else h264.")] = "",
+    crf: Annotated[int | None, typer.Option(help="Quality: lower is better and larger. Default: 18 for h264.")] = None,
+    preset: Annotated[str, typer.Option(help="ultrafast to veryslow: slower makes smaller files.")] = "veryfast",
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound unchanged.")] = True,
 ) -> None:
     """Stylize video files.
@@ -149,9 +139,7 @@ def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
 class _Names:
     """Chooses the output names of one run: no two the same, none that of an input."""
 
-    def __init__(
-        self, output: str | None, style: str, options: _Options, clips: list[_Clip], single: bool
-    ) -> None:
+    def __init__(self, output: str | None, style: str, options: _Options, clips: list[_Clip], single: bool) -> None:
         self._style = style
         self._options = options
         self._taken = {self._key(clip.path) for clip in clips}
@@ -225,9 +213,7 @@ def _stylize(clip: Path, target: Path, stylizer: Stylizer, options: _Options) ->
     from styletransfer.runtime import pipeline
 
     def stage(frame: Frame) -> Frame:
-        return frame.with_picture(
-            stylizer(frame.frame_hwc, strength=options.strength, keep_colors=options.keep_colors)
-        )
+        return frame.with_picture(stylizer(frame.frame_hwc, strength=options.strength, keep_colors=options.keep_colors))
 
     with VideoReader(clip, longer_side=options.size) as reader, progress() as bar:
         writer = VideoWriter(target, reader.format, options.encoder, copy_from=clip, copy_audio=options.audio)

@@ -43,16 +43,10 @@ def webcam(
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the camera's colours.")] = False,
     provider: ProviderOption = "auto",
     mirror: Annotated[bool, typer.Option("--mirror", help="Flip left and right, as a mirror does.")] = False,
-    snapshots: Annotated[
-        Path, typer.Option(help="Folder for snapshots and recordings made in the window.")
-    ] = Path(),
-    headless: Annotated[
-        bool, typer.Option("--headless", help="No window: print the figures at the end.")
-    ] = False,
+    snapshots: Annotated[Path, typer.Option(help="Folder for snapshots and recordings made in the window.")] = Path(),
+    headless: Annotated[bool, typer.Option("--headless", help="No window: print the figures at the end.")] = False,
     frames: Annotated[int | None, typer.Option(help="End after this many frames.")] = None,
-    record: Annotated[
-        Path | None, typer.Option(help="Record the result into this video file, without sound.")
-    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Record the result into this video file, without sound.")] = None,
 ) -> None:
     """Stylize a camera live.
 

@@ -28,9 +28,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         # Such a profile must not be attached to RGB: the colours are taken through it instead.
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            managed = ImageCms.profileToProfile(
-                opaque, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
+            managed = ImageCms.profileToProfile(opaque, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             return managed or opaque.convert("RGB"), alpha
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             pass  # a damaged profile: the plain conversion below is what viewers do

@@ -55,9 +55,7 @@ class MissingExtraError(StyleTransferError, ImportError):
     """
 
     def __init__(self, package: str, extra: str, why: str) -> None:
-        super().__init__(
-            f"{package} is needed to {why} and is not installed: pip install 'styletransfer[{extra}]'"
-        )
+        super().__init__(f"{package} is needed to {why} and is not installed: pip install 'styletransfer[{extra}]'")
 
 
 class DownloadError(StyleTransferError):

@@ -34,9 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent
-        )
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise explain_os_error(error, path) from error

@@ -276,9 +276,7 @@ def _encode(picture: Picture, format: str, quality: int | None, name: str) -> by
             return _to_bytes(image, format, _options(plain, format, quality))
     except Exception as error:
         size = f"{image.width}×{image.height}"
-        raise OutputError(
-            f"{name}: {size} cannot be written as {format} ({error}); choose .png or --size"
-        ) from error
+        raise OutputError(f"{name}: {size} cannot be written as {format} ({error}); choose .png or --size") from error
 
 
 def _to_bytes(image: Image.Image, format: str, options: dict[str, Any]) -> bytes:

@@ -8,8 +8,25 @@ from typing import Any
 
 from styletransfer.core.errors import SettingsError
 
-ARCHITECTURES = {"live": 64, "johnson": 128}
-"""Networks by name, with the default width of their residual blocks."""
+
+@dataclass(frozen=True)
+class Architecture:
+    """Defaults of a network.
+
+    Attributes:
+        channels: width of the residual blocks.
+        learning_rate: peak learning rate of Adam.
+    """
+
+    channels: int
+    learning_rate: float
+
+
+ARCHITECTURES = {"live": Architecture(64, 3e-3), "johnson": Architecture(128, 1e-3)}
+"""Networks by name."""
+
+STEPS_FROM_SCRATCH = 1000
+STEPS_FROM_A_STYLE = 300
 
 
 def _setting(default: Any, help: str, low: float, high: float) -> Any:  # noqa: A002
@@ -24,30 +41,24 @@ class TrainSettings:
         SettingsError: a value outside its range, named with what is allowed.
     """
 
-    architecture: str = field(
-        default="live", metadata={"help": "Network: live (fast) or johnson (the paper's)."}
-    )
+    architecture: str = field(default="live", metadata={"help": "Network: live (fast) or johnson (the paper's)."})
     channels: int = _setting(0, "Width of the network; 0: 64 for live, 128 for johnson.", 0, 512)
-    steps: int = _setting(1000, "Training steps.", 1, 1_000_000)
+    steps: int = _setting(STEPS_FROM_SCRATCH, "Training steps.", 1, 1_000_000)
     batch: int = _setting(4, "Photos a step.", 1, 256)
     image_size: int = _setting(256, "Side of the training crops, pixels, a multiple of 8.", 32, 1024)
     style_size: int = _setting(
         384, "Longer side of the painting in training, pixels: larger makes larger strokes.", 32, 2048
     )
     content_weight: float = _setting(1.0, "Weight of the photo's content.", 0.0, 1e6)
-    style_weight: float = _setting(
-        5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6
-    )
+    style_weight: float = _setting(5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6)
     tv_weight: float = _setting(1e-6, "Weight of total variation: more is smoother.", 0.0, 1e3)
-    grid_weight: float = _setting(20.0, "Weight against patterns on a fixed grid.", 0.0, 1e6)
-    learning_rate: float = _setting(2e-3, "Peak learning rate of Adam's one-cycle schedule.", 1e-7, 1.0)
+    smooth_weight: float = _setting(10.0, "Weight against stripes in smooth gradients.", 0.0, 1e6)
+    learning_rate: float = _setting(0.0, "Adam's peak learning rate; 0: 3e-3 for live, 1e-3 for johnson.", 0.0, 1.0)
     seed: int = _setting(0, "Seed of every random choice.", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise SettingsError(
-                f"the network {self.architecture!r} is unknown; allowed: {', '.join(ARCHITECTURES)}"
-            )
+            raise SettingsError(f"the network {self.architecture!r} is unknown; allowed: {', '.join(ARCHITECTURES)}")
         for entry in dataclasses.fields(self):
             if "low" not in entry.metadata:
                 continue
@@ -63,7 +74,12 @@ class TrainSettings:
     @property
     def width(self) -> int:
         """Channels of the residual blocks: what was asked for, or the network's default."""
-        return self.channels or ARCHITECTURES[self.architecture]
+        return self.channels or ARCHITECTURES[self.architecture].channels
+
+    @property
+    def peak_rate(self) -> float:
+        """Adam's peak learning rate: what was asked for, or the network's default."""
+        return self.learning_rate or ARCHITECTURES[self.architecture].learning_rate
 
     @staticmethod
     def help(name: str) -> str:

@@ -146,8 +146,7 @@ def open_source(
     is_url = "://" in source
     if not is_url and not Path(source).exists():
         raise InputError(
-            f"{source}: no such file; a source is a camera's number (0), a URL (rtsp://..., http://...) "
-            "or a video file"
+            f"{source}: no such file; a source is a camera's number (0), a URL (rtsp://..., http://...) or a video file"
         )
     reader = VideoReader(source if is_url else Path(source))
     return LiveSource(_video_frames(reader, loop, stop), str(source), stop, ends=not reader.is_live)

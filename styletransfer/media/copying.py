@@ -64,8 +64,7 @@ class StreamCopy:
             )
         elif stream.type == "audio":
             raise OutputError(
-                f"{self._target}: a {suffix} file cannot hold the clip's {codec} sound; "
-                f"{way_out(self._target)}"
+                f"{self._target}: a {suffix} file cannot hold the clip's {codec} sound; {way_out(self._target)}"
             )
         else:
             self._notes.append(
@@ -95,9 +94,7 @@ class StreamCopy:
             try:
                 packet = next(self._packets, None)
             except (av.error.FFmpegError, OSError):
-                self._notes.append(
-                    f"{self._target}: the clip's sound is damaged; it ends where reading failed"
-                )
+                self._notes.append(f"{self._target}: the clip's sound is damaged; it ends where reading failed")
                 return None
             if packet is None or (packet.size and packet.dts is not None):
                 return packet

@@ -73,9 +73,7 @@ class VideoWriter:
             # Through a Python file, because FFmpeg's own loses the error of the last write (full disk).
             self._file = stack.enter_context(temporary.open("wb"))
             muxer = MUXERS[self.target.suffix.lower()]
-            self._container = av.open(
-                self._file, "w", format=muxer, container_options=self._muxer_options(muxer)
-            )
+            self._container = av.open(self._file, "w", format=muxer, container_options=self._muxer_options(muxer))
             stack.callback(self._drop_container)
             if self._codec.encoder == "libsvtav1":
                 os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to stderr by itself

@@ -85,9 +85,7 @@ class VideoReader:
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
             if self._first is None:
-                raise InputError(
-                    f"{self.path}: no frame of it can be decoded; the file is damaged, encrypted or empty"
-                )
+                raise InputError(f"{self.path}: no frame of it can be decoded; the file is damaged, encrypted or empty")
             self._turn = Turn.of(self._first)
             self._source_wh = (self._first.width, self._first.height)
             self._scaled_wh = scaled_size(self._source_wh, longer_side)
@@ -148,9 +146,7 @@ class VideoReader:
             if packet is None:
                 break
             if packet.pts is not None and packet.time_base:
-                self._end_s = max(
-                    self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                )
+                self._end_s = max(self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream_index != self._stream.index:
                 continue
             if packet.size:

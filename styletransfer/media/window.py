@@ -178,9 +178,7 @@ def _answers(display: str) -> bool:
         addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
     elif host.startswith("/"):
         addresses = [(socket.AF_UNIX, display)] if Path(display).exists() else [(socket.AF_UNIX, host)]
-    addresses.append(
-        (socket.AF_INET, (host if host not in ("", "unix") else "127.0.0.1", 6000 + int(number)))
-    )
+    addresses.append((socket.AF_INET, (host if host not in ("", "unix") else "127.0.0.1", 6000 + int(number))))
     for family, address in addresses:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(2)

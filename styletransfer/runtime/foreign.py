@@ -90,9 +90,7 @@ def run_free(frame_hwc: Frame, network: Network, multiple: int, margin: int, pat
     )
 
 
-def run_fixed(
-    frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int | None], multiple: int
-) -> Frame:
+def run_fixed(frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int | None], multiple: int) -> Frame:
     """Run a network that takes one size only.
 
     The whole picture is resized to fit, with its proportions kept; what remains is filled by reflection,

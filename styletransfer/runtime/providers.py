@@ -105,13 +105,10 @@ def create_session(
         return _load_on_cpu(ort, path, settings), "cpu"
     if provider not in PROVIDERS:
         raise ProviderError(
-            f"unknown provider {provider!r}; choose auto or one of {', '.join(PROVIDERS)} "
-            f"(here: {', '.join(offered)})"
+            f"unknown provider {provider!r}; choose auto or one of {', '.join(PROVIDERS)} (here: {', '.join(offered)})"
         )
     if provider not in offered:
-        raise ProviderError(
-            f"provider {provider} is not installed (here: {', '.join(offered)}); {_INSTALL[provider]}"
-        )
+        raise ProviderError(f"provider {provider} is not installed (here: {', '.join(offered)}); {_INSTALL[provider]}")
     if provider == "cpu":
         return _load_on_cpu(ort, path, settings), "cpu"
     try:
@@ -119,9 +116,7 @@ def create_session(
     except Exception as error:
         _load_on_cpu(ort, path, settings)  # a broken file is a ModelError, not the provider's fault
         hint = _MEND.get(provider, "--provider auto chooses one that loads")
-        raise ProviderError(
-            f"provider {provider} is installed but does not load ({explain(error)}); {hint}"
-        ) from error
+        raise ProviderError(f"provider {provider} is installed but does not load ({explain(error)}); {hint}") from error
 
 
 def explain(error: Exception) -> str:

@@ -93,9 +93,7 @@ class Stylizer:
             return result
         frame = _check_frames(picture, dimensions=3)
         if not 0.0 <= strength <= 1.0:
-            raise SettingsError(
-                f"strength is {strength}; it must lie between 0 (the photo) and 1 (the style)"
-            )
+            raise SettingsError(f"strength is {strength}; it must lie between 0 (the photo) and 1 (the style)")
         if strength == 0.0:
             return frame.copy()
         stylized = self._stylize(frame[None], self._feeds(style_weights))[0]
@@ -160,9 +158,7 @@ class Stylizer:
             return np.ascontiguousarray(result[:, :height, :width])
         results = []
         for frame in frames:
-            result, self._margin = foreign.run_free(
-                frame, network, signature.size_multiple, self._margin, self.path
-            )
+            result, self._margin = foreign.run_free(frame, network, signature.size_multiple, self._margin, self.path)
             results.append(result)
         return np.stack(results)
 
@@ -188,9 +184,7 @@ class Stylizer:
         if not signature.is_bytes:
             return foreign.to_bytes(result, frames, self.path)
         if result.shape != frames.shape:
-            raise ModelError(
-                f"{self.path}: made {list(result.shape)} of {list(frames.shape)}; a style keeps the shape"
-            )
+            raise ModelError(f"{self.path}: made {list(result.shape)} of {list(frames.shape)}; a style keeps the shape")
         return cast(Frame, result)
 
     def _session_for(self, frames: Frame) -> Any:
@@ -225,9 +219,7 @@ class Stylizer:
 def _check_frames(frames: Any, dimensions: int) -> Frame:
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != dimensions:
         shape = "[H, W, 3]" if dimensions == 3 else "[N, H, W, 3]"
-        got = (
-            f"{frames.dtype}{list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
-        )
+        got = f"{frames.dtype}{list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
         raise InputError(f"expected RGB uint8 {shape}, got {got}")
     if frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
         raise InputError(f"expected RGB pixels in three channels, got {list(frames.shape)}")

@@ -12,17 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from styletransfer.core.errors import InputError
 from styletransfer.core.pictures import PICTURE_SUFFIXES, load_picture
 
+Crop = NDArray[np.uint8]
+"""RGB uint8 ``[H, W, 3]``."""
+
 MIN_SIDE = 64
 """Photos with a shorter side than this, in pixels, are skipped: enlarged they would teach blur."""
 
 _SCALE_RANGE = (0.7, 1.0)
 """A crop's side as a share of the photo's shorter side."""
+
+_NOISE_LEVELS = 4.0
+"""Largest standard deviation, in grey levels, of the noise added to a crop, as cameras add it."""
+
+_GRADIENT_SHARE = 0.03
+"""Share of the crops that are synthetic colour gradients instead of photos."""
 
 _AHEAD = 3
 """Batches that are prepared while the network works on one."""
@@ -80,6 +90,19 @@ def load_painting(path: Path, longer_side: int) -> Tensor:
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float()
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One step's training pictures.
+
+    Attributes:
+        photos: uint8 RGB ``[N, 3, H, W]``, channels_last memory.
+        gradients: how many of them, at the front, are synthetic colour gradients.
+    """
+
+    photos: Tensor
+    gradients: int
+
+
 class PhotoSampler:
     """Batches of random crops, each determined by ``(seed, step)``: resuming needs no saved state.
 
@@ -102,21 +125,25 @@ class PhotoSampler:
         self._cache: OrderedDict[Path, Image.Image] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
 
-    def __call__(self, step: int) -> Tensor:
-        """Batch number ``step``: uint8 RGB ``[batch, 3, size, size]``, channels_last memory.
+    def __call__(self, step: int) -> Batch:
+        """Batch number ``step``.
 
         Raises:
             InputError: no usable photo is left.
         """
+        rng = np.random.default_rng([self.seed, step, 2])
         crops = [self._crop(step * self.batch + index) for index in range(self.batch)]
-        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        gradients = int(rng.random() < _GRADIENT_SHARE * self.batch)
+        if gradients:
+            crops[0] = _gradient(rng, self.size)
+        return Batch(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2), gradients)
 
-    def batches(self, first: int, last: int, workers: int) -> Iterator[Tensor]:
+    def batches(self, first: int, last: int, workers: int) -> Iterator[Batch]:
         """Batches ``first`` … ``last - 1`` in order, prepared ahead by ``workers`` threads."""
         with ThreadPoolExecutor(workers, thread_name_prefix="photos") as pool:
-            ahead: list[Future[Tensor]] = []
+            ahead: list[Future[Batch]] = []
             try:
                 for step in range(first, last):
                     while len(ahead) < _AHEAD + workers and step + len(ahead) < last:
@@ -126,19 +153,25 @@ class PhotoSampler:
                 for future in ahead:
                     future.cancel()
 
-    def _crop(self, position: int) -> np.ndarray:
+    def photo_crop(self, position: int) -> Crop:
+        """The crop at ``position`` of the endless sequence, without the noise: RGB uint8 ``[size, size, 3]``."""
+        return self._cut(position, np.random.default_rng([self.seed, position]))
+
+    def _crop(self, position: int) -> Crop:
         rng = np.random.default_rng([self.seed, position])
+        crop = self._cut(position, rng)
+        noise = rng.standard_normal(crop.shape, dtype=np.float32) * np.float32(rng.uniform(0, _NOISE_LEVELS))
+        return np.clip(np.rint(crop + noise), 0, 255).astype(np.uint8)
+
+    def _cut(self, position: int, rng: np.random.Generator) -> Crop:
         image = self._photo(position)
         shorter = min(image.size)
         side = min(shorter, max(self.size, round(shorter * rng.uniform(*_SCALE_RANGE))))
         left = int(rng.integers(image.width - side + 1))
         top = int(rng.integers(image.height - side + 1))
-        crop = image.resize(
-            (self.size, self.size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-        )
-        if rng.random() < 0.5:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return np.asarray(crop)
+        box = (left, top, left + side, top + side)
+        crop = np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box))
+        return crop[:, ::-1] if rng.random() < 0.5 else crop
 
     def _photo(self, position: int) -> Image.Image:
         """The usable photo at ``position`` of the endless sequence of epochs."""
@@ -151,7 +184,7 @@ class PhotoSampler:
                 return image
         raise InputError(f"none of the {count} photos can be used for training ({self.skipped})")
 
-    def _epoch_order(self, epoch: int) -> np.ndarray:
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         known, order = self._order
         if known != epoch:
             order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.paths))
@@ -177,6 +210,13 @@ class PhotoSampler:
                     _, old = self._cache.popitem(last=False)
                     self._cached_bytes -= old.width * old.height * 3
         return image
+
+
+def _gradient(rng: np.random.Generator, size: int) -> Crop:
+    """A smooth blend of four random colours, one a corner."""
+    corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    image = Image.fromarray(corners).resize((size, size), Image.Resampling.BILINEAR, box=(0.5, 0.5, 1.5, 1.5))
+    return np.asarray(image)
 
 
 def _decode(path: Path, size: int) -> tuple[Image.Image | None, str]:

@@ -81,9 +81,7 @@ def test_version():
     assert run("--version").out.strip() == __version__
 
 
-@pytest.mark.parametrize(
-    "arguments", [["paint"], ["--speed"], ["bench", "--nothing"], ["photos", "--limit", "0"]]
-)
+@pytest.mark.parametrize("arguments", [["paint"], ["--speed"], ["bench", "--nothing"], ["photos", "--limit", "0"]])
 def test_wrong_usage_exits_with_2(arguments):
     done = run(*arguments)
     assert done.status == 2

@@ -14,9 +14,7 @@ TINY = Path(__file__).parents[1] / "data" / "tiny.onnx"
 
 def test_table_of_models_sizes_and_providers(tmp_path):
     other = shutil.copy(TINY, tmp_path / "other.onnx")
-    done = run(
-        "bench", TINY, other, "--size", "64x48", "--size", "97x33", "--provider", "cpu", "--repeats", "2"
-    )
+    done = run("bench", TINY, other, "--size", "64x48", "--size", "97x33", "--provider", "cpu", "--repeats", "2")
     assert done.status == 0, done.err
     rows = [line.split() for line in done.out.splitlines()[2:]]
     rows = [row for row in rows if row[0].endswith(".onnx")]
@@ -48,9 +46,7 @@ def test_against_another_file(tmp_path):
     other = shutil.copy(TINY, tmp_path / "other.onnx")
     done = run("bench", TINY, "--against", other, "--size", "64x64", "--repeats", "3", "--json", "-")
     first, second = json.loads(done.out)["results"]
-    assert first["times_faster_than"][str(other)] == pytest.approx(
-        second["p50_ms"] / first["p50_ms"], abs=0.01
-    )
+    assert first["times_faster_than"][str(other)] == pytest.approx(second["p50_ms"] / first["p50_ms"], abs=0.01)
     assert second["times_faster_than"] == {}
 
 

@@ -16,9 +16,7 @@ def quick(monkeypatch, tmp_path):
     """No camera of the machine is switched on by a test, and no weights of the user's are found."""
     monkeypatch.setenv("STYLETRANSFER_CACHE", str(tmp_path))
     monkeypatch.delenv("STYLETRANSFER_VGG16", raising=False)
-    monkeypatch.setattr(
-        probes, "camera_opens", lambda index: probes.Check("camera", f"camera {index}", "missing", "")
-    )
+    monkeypatch.setattr(probes, "camera_opens", lambda index: probes.Check("camera", f"camera {index}", "missing", ""))
 
 
 def checks(*options):

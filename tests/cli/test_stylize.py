@@ -110,9 +110,7 @@ def test_transparency_is_kept_in_png_and_laid_on_white_in_jpeg_with_a_warning(st
 
 
 def test_an_animation_is_taken_by_its_first_frame_with_a_warning(stylize, tmp_path, photo):
-    Image.fromarray(photo).save(
-        tmp_path / "in.gif", save_all=True, append_images=[Image.fromarray(255 - photo)]
-    )
+    Image.fromarray(photo).save(tmp_path / "in.gif", save_all=True, append_images=[Image.fromarray(255 - photo)])
     outcome = stylize(tmp_path / "in.gif")
     assert outcome.status == 0 and "warning: " in outcome.err and "first one" in outcome.err
     assert Image.open(tmp_path / "in-tiny.png").mode == "RGB"
@@ -187,9 +185,7 @@ def test_names_that_clash_are_kept_apart(stylize, tmp_path, photo):
     for name in ("x/a.png", "y/a.png", "z/A.png"):
         (tmp_path / name).parent.mkdir()
         Image.fromarray(photo).save(tmp_path / name)
-    outcome = stylize(
-        *(tmp_path / name for name in ("x/a.png", "y/a.png", "z/A.png")), "-o", tmp_path / "out"
-    )
+    outcome = stylize(*(tmp_path / name for name in ("x/a.png", "y/a.png", "z/A.png")), "-o", tmp_path / "out")
     assert outcome.status == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
 

@@ -57,9 +57,7 @@ def test_size_is_that_of_the_longer_side(video, clip, tmp_path):
 
 
 def test_a_portrait_clip_from_a_phone_stays_portrait(video, tmp_path):
-    source = make_clip(
-        tmp_path / "phone.mov", size=(96, 64), setup=lambda stream: stream.set_display_rotation(-90)
-    )
+    source = make_clip(tmp_path / "phone.mov", size=(96, 64), setup=lambda stream: stream.set_display_rotation(-90))
     assert video(source, "--strength", "0").status == 0
     after = look_at(tmp_path / "phone-tiny.mov")
     assert after.size == (64, 96)
@@ -87,9 +85,7 @@ def test_a_batch_goes_on_after_bad_clips(video, clip, tmp_path):
     (tmp_path / "words.mp4").write_text("no clip at all")
     second = make_clip(tmp_path / "second.mkv")
     out = tmp_path / "out"
-    outcome = video(
-        tmp_path / "empty.mp4", clip, tmp_path / "gone.mp4", tmp_path / "words.mp4", second, "-o", out
-    )
+    outcome = video(tmp_path / "empty.mp4", clip, tmp_path / "gone.mp4", tmp_path / "words.mp4", second, "-o", out)
     assert outcome.status == 1
     assert len(outcome.errors) == 3
     for name in ("empty.mp4", "gone.mp4", "words.mp4"):
@@ -201,9 +197,7 @@ def test_sound_that_does_not_fit_can_be_left_out(video, clip, tmp_path):
         (["-m", "starry_nigth_x.onnx"], "starry_nigth_x"),
     ],
 )
-def test_bad_options_are_one_line_and_leave_nothing(
-    cli, tiny_model, clip, tmp_path, monkeypatch, arguments, says
-):
+def test_bad_options_are_one_line_and_leave_nothing(cli, tiny_model, clip, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     style = [] if "-m" in arguments else ["-m", tiny_model]
     outcome = cli("video", clip, *style, *arguments)

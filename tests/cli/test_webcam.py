@@ -112,9 +112,7 @@ def play(keys, styles, folder, frames=40, fail_at=None):
                 time.sleep(0.01)
                 if index == fail_at:
                     raise CameraError("camera 0 is gone")
-                yield Frame(
-                    picture(index, 97, 65), Fraction(index, 100), Fraction(0), index, time.perf_counter()
-                )
+                yield Frame(picture(index, 97, 65), Fraction(index, 100), Fraction(0), index, time.perf_counter())
 
     window = Window(keys)
     stage = LiveStage(styles, "cpu", ViewState(styles=len(styles)), None, False)
@@ -140,9 +138,7 @@ def test_keys_take_snapshots_and_record(tmp_path, tiny_model, capfd):
 
 def test_keys_change_style_strength_and_view(tmp_path, tiny_model):
     other = shutil.copy(tiny_model, tmp_path / "other.onnx")
-    window, stage, _ = play(
-        ["n", *["-"] * 10, "s", "."], [tiny_model, tmp_path / "other.onnx"], tmp_path, frames=20
-    )
+    window, stage, _ = play(["n", *["-"] * 10, "s", "."], [tiny_model, tmp_path / "other.onnx"], tmp_path, frames=20)
     assert other.exists()
     assert (stage.state.style, stage.state.strength, stage.state.split) == (1, 0.0, True)
     # A white line parts the halves; at strength 0 what is right of it is the camera's picture, untouched.

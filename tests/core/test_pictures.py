@@ -315,9 +315,7 @@ def test_quality_overrides_the_source(tmp_path, photo):
     assert (tmp_path / "small.jpg").stat().st_size < (tmp_path / "own.jpg").stat().st_size / 2
 
 
-@pytest.mark.parametrize(
-    "suffix", ["png", "jpg", "JPEG", "webp", "tiff", "bmp", "gif", "avif", "jp2", "ppm", "tga"]
-)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp", "tiff", "bmp", "gif", "avif", "jp2", "ppm", "tga"])
 def test_every_suffix_is_written_in_its_format(tmp_path, photo, suffix):
     codec = {"avif": "avif", "jp2": "jpg_2000"}.get(suffix)
     if codec and not features.check(codec):

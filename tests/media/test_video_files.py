@@ -59,9 +59,7 @@ def test_frames_times_and_sound_pass_unchanged(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mov"])
 def test_other_containers_keep_timing_too(tmp_path, suffix):
-    source = make_clip(
-        tmp_path / f"in{suffix}", time_base=Fraction(1, 1000), rate=Fraction(25), pts=range(0, 480, 40)
-    )
+    source = make_clip(tmp_path / f"in{suffix}", time_base=Fraction(1, 1000), rate=Fraction(25), pts=range(0, 480, 40))
     copy(source, tmp_path / f"out{suffix}")
     assert_same_timing(look_at(source), look_at(tmp_path / f"out{suffix}"))
 

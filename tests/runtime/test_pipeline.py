@@ -125,9 +125,7 @@ def test_the_stage_can_stop_early_and_what_it_made_still_arrives():
 
 def test_newest_only_drops_old_items_and_counts_them():
     sink = Sink()
-    stats = run(
-        Source(range(50), pause_s=0.002), lambda item: time.sleep(0.02) or item, sink, newest_only=True
-    )
+    stats = run(Source(range(50), pause_s=0.002), lambda item: time.sleep(0.02) or item, sink, newest_only=True)
     assert sink.taken == sorted(set(sink.taken))
     assert sink.taken[-1] == 49, "the newest one must get through"
     assert stats.dropped == 50 - stats.frames > 10

@@ -36,9 +36,7 @@ class FakeRuntime:
 
     def SessionOptions(self):  # noqa: N802
         options = SimpleNamespace(devices=None, free={})
-        options.add_provider_for_devices = lambda devices, settings: setattr(
-            options, "devices", (devices, settings)
-        )
+        options.add_provider_for_devices = lambda devices, settings: setattr(options, "devices", (devices, settings))
         options.add_free_dimension_override_by_name = options.free.__setitem__
         self.options.append(options)
         return options
@@ -121,9 +119,7 @@ def test_one_that_is_not_installed_is_an_error_with_the_line_that_mends_it(fake,
 
 def test_one_that_does_not_load_is_an_error_not_the_cpu(fake, tiny_model, capfd):
     runtime = fake("cuda", "cpu", loads=("cpu",))
-    with pytest.raises(
-        ProviderError, match=r"cuda is installed but does not load .*onnxruntime-gpu\[cuda,cudnn\]"
-    ):
+    with pytest.raises(ProviderError, match=r"cuda is installed but does not load .*onnxruntime-gpu\[cuda,cudnn\]"):
         create_session(tiny_model, "cuda")
     assert runtime.preloaded == 1
     assert capfd.readouterr().out == ""

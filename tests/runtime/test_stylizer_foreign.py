@@ -149,9 +149,7 @@ def test_style_weights_without_a_default_choose_the_first_style(model):
 def test_a_classifier_is_refused_and_told_what_was_expected(model):
     nodes = [node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)]
     path = model(nodes, [1, 3, 224, 224], [1, 3], axes=np.array([2, 3]))
-    with pytest.raises(
-        ModelError, match=r"takes float \[1, 3, 224, 224\] and gives float \[1, 3\]; expected"
-    ):
+    with pytest.raises(ModelError, match=r"takes float \[1, 3, 224, 224\] and gives float \[1, 3\]; expected"):
         Stylizer(path, "cpu")
 
 

@@ -1,0 +1,298 @@
+"""``styletransfer train``: one painting in, one style file out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from styletransfer.cli.common import progress, stderr
+from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from styletransfer.core.card import Painting
+    from styletransfer.training.checkpoint import Progress
+    from styletransfer.training.data import PhotoSampler
+    from styletransfer.training.network import JohnsonNet, LiveNet
+    from styletransfer.training.vgg import VGGFeatures
+
+_DEFAULT = TrainSettings()
+
+
+def _option(name: str) -> Any:
+    return typer.Option(f"--{name.replace('_', '-')}", help=TrainSettings.help(name))
+
+
+def train(
+    painting: Annotated[Path, typer.Argument(help="The painting, a picture file.")],
+    photos: Annotated[
+        Path, typer.Option("--photos", help="Folder of photos, searched recursively; `photos` downloads one.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The style file to make, NAME.onnx.")],
+    init: Annotated[
+        str,
+        typer.Option(
+            "--init",
+            help="Start from: auto (the closest shipped style), a style's name or .onnx file, a checkpoint, none.",
+        ),
+    ] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
+    ] = False,
+    steps: Annotated[
+        int,
+        typer.Option(
+            "--steps",
+            help=f"Training steps; 0: {STEPS_FROM_SCRATCH} from scratch, {STEPS_FROM_A_STYLE} from a style.",
+        ),
+    ] = 0,
+    style_weight: Annotated[float, _option("style_weight")] = _DEFAULT.style_weight,
+    content_weight: Annotated[float, _option("content_weight")] = _DEFAULT.content_weight,
+    tv_weight: Annotated[float, _option("tv_weight")] = _DEFAULT.tv_weight,
+    style_size: Annotated[int, _option("style_size")] = _DEFAULT.style_size,
+    image_size: Annotated[int, _option("image_size")] = _DEFAULT.image_size,
+    batch: Annotated[int, _option("batch")] = _DEFAULT.batch,
+    network: Annotated[str, typer.Option("--network", help=TrainSettings.help("architecture"))] = (
+        _DEFAULT.architecture
+    ),
+    channels: Annotated[int, _option("channels")] = _DEFAULT.channels,
+    learning_rate: Annotated[float, _option("learning_rate")] = _DEFAULT.learning_rate,
+    seed: Annotated[int, _option("seed")] = _DEFAULT.seed,
+    vgg: Annotated[
+        Path | None,
+        typer.Option("--vgg", help="VGG-16 weights (.safetensors or .pth); else STYLETRANSFER_VGG16 or a download."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Title of the painting, for the card.")] = "",
+    artist: Annotated[str, typer.Option("--artist", help="Artist, for the card.")] = "",
+    year: Annotated[str, typer.Option("--year", help="Year of the painting, for the card.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Licence of the picture, for the card.")] = "",
+    half: Annotated[bool, typer.Option("--half", help="Write float16 weights (half the size, for GPUs).")] = False,
+    preview_every: Annotated[int, typer.Option("--preview-every", min=0, help="Steps between previews.")] = 100,
+    checkpoint_every: Annotated[
+        int, typer.Option("--checkpoint-every", min=0, help="Steps between checkpoints.")
+    ] = 100,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's event files.")
+    ] = None,
+) -> None:
+    """Train a style on ONE PAINTING and write it as an ONNX file."""
+    from styletransfer.core.card import Painting
+    from styletransfer.core.errors import InputError, MissingExtraError, OutputError
+
+    if out.suffix != ".onnx":
+        raise OutputError(f"{out}: a style file's name ends in .onnx; use --out {out.with_suffix('.onnx')}")
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder; name a file with --out")
+    if not painting.is_file():
+        raise InputError(f"{painting}: no such painting")
+    try:
+        import onnx  # noqa: F401
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "train a style") from error
+
+    asked = {
+        "architecture": network,
+        "channels": channels,
+        "batch": batch,
+        "image_size": image_size,
+        "style_size": style_size,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "tv_weight": tv_weight,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    settings = TrainSettings(**asked)
+    work = out.with_suffix(".training")
+    starts = {} if resume else _starts(init, settings)
+    if not steps:
+        steps = _saved_steps(work) if resume else STEPS_FROM_A_STYLE if starts else STEPS_FROM_SCRATCH
+    settings = TrainSettings(**asked, steps=steps)
+    about = Painting(title or painting.stem.replace("_", " ").title(), artist, year, licence)
+    every = (preview_every, checkpoint_every)
+    trained, where, sampler = _follow(
+        settings, (painting, photos, work), _load_vgg(vgg), about, starts, resume, every, tensorboard
+    )
+    console = stderr()
+    if len(sampler.skipped):
+        console.print(f"photos skipped: {sampler.skipped}", markup=False)
+    if where.step < settings.steps:
+        console.print(
+            f"stopped after {where.step} of {settings.steps} steps, all saved in {work}; "
+            "the same command with --resume continues",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(130)
+    _finish(trained, where, sampler, painting, out, half)
+
+
+def _finish(
+    network: LiveNet | JohnsonNet,
+    progress: Progress,
+    sampler: PhotoSampler,
+    painting: Path,
+    out: Path,
+    half: bool,
+) -> None:
+    """Write the style file, the contact sheet and the loss curves, and say where they are."""
+    from styletransfer.training.export import export_style, make_card
+    from styletransfer.training.loop import LOG_NAME
+    from styletransfer.training.report import save_contact_sheet, save_loss_curve
+
+    work = out.with_suffix(".training")
+    sheet, curve = out.with_name(f"{out.stem}-sheet.png"), out.with_name(f"{out.stem}-losses.png")
+    psnr_db = export_style(network, make_card(out.stem, progress), out, half)
+    save_contact_sheet(network, sampler, painting, sheet)
+    save_loss_curve(work / LOG_NAME, curve)
+    losses = ", ".join(f"{name} {progress.losses[name]:,.0f}" for name in ("content", "style", "total"))
+    typer.echo(f"{out}: {progress.step} steps in {progress.seconds:.0f} s on {progress.device}; losses: {losses}")
+    typer.echo(f"start: {progress.init}; checked against the network: {psnr_db:.0f} dB")
+    typer.echo(f"look at {sheet} and {curve}; try: styletransfer stylize PHOTO --model {out}")
+
+
+def _starts(init: str, settings: TrainSettings) -> dict[str, dict[str, Tensor]]:
+    """The styles that the training may start from: name to weights, of the right network and width."""
+    from styletransfer.core.errors import ModelError
+    from styletransfer.core.zoo import resolve, shipped
+    from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
+    from styletransfer.training.export import load_style
+
+    wanted = (settings.architecture, settings.width)
+    if init == "none":
+        return {}
+    if init == "auto":
+        loaded = {name: load_style(path) for name, path in shipped().items()}
+        return {
+            name: network.state_dict()
+            for name, (network, card) in loaded.items()
+            if (card.architecture, card.channels) == wanted
+        }
+    if Path(init).is_dir():
+        network, progress = load_checkpoint(find_checkpoint(Path(init)))
+        found = (progress.settings.architecture, progress.settings.width)
+    else:
+        network, card = load_style(resolve(init))
+        found = (card.architecture, card.channels)
+    if found != wanted:
+        raise ModelError(
+            f"{init}: it is a {found[0]} network of {found[1]} channels, this training is of {wanted[0]} with "
+            f"{wanted[1]}; use --network {found[0]} --channels {found[1]}, or --init none"
+        )
+    return {Path(init).stem: network.state_dict()}
+
+
+def _saved_steps(work: Path) -> int:
+    from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
+
+    return load_checkpoint(find_checkpoint(work))[1].settings.steps
+
+
+def _load_vgg(path: Path | None) -> VGGFeatures:
+    """The loss network; a download shows its progress."""
+    from styletransfer.training.vgg import load_vgg
+
+    with progress_bar("VGG-16 weights") as advance:
+        return load_vgg(path, on_progress=advance)
+
+
+def _follow(
+    settings: TrainSettings,
+    files: tuple[Path, Path, Path],
+    vgg: VGGFeatures,
+    painting: Painting,
+    starts: dict[str, dict[str, Tensor]],
+    resume: bool,
+    every: tuple[int, int],
+    tensorboard: Path | None,
+) -> tuple[LiveNet | JohnsonNet, Progress, PhotoSampler]:
+    """Train with a progress bar; Ctrl-C ends the training after the step that it is in."""
+    from styletransfer.training.loop import Callbacks, Paths, train
+
+    console = stderr()
+    writer = _tensorboard_writer(tensorboard)
+    recent: deque[tuple[float, float, float, float]] = deque(maxlen=20)
+    with progress() as bar, _interruption() as interrupted:
+        task = bar.add_task("training", total=settings.steps, note="")
+
+        def on_step(step: int, losses: dict[str, float]) -> None:
+            recent.append((time.perf_counter(), losses["content"], losses["style"], losses["tv"]))
+            seconds = recent[-1][0] - recent[0][0]
+            rate = (len(recent) - 1) / seconds if seconds else 0.0
+            content, style, tv = (sum(entry[i] for entry in recent) / len(recent) for i in (1, 2, 3))
+            note = f"{rate:.2f} steps/s  content {content:,.0f}  style {style:,.0f}  tv {tv:,.0f}"
+            bar.update(task, completed=step, note=note)
+            if bar.disable and step % 50 == 0:
+                console.print(f"step {step}/{settings.steps}  {note}", markup=False, soft_wrap=True)
+            if writer is not None:
+                for name, value in losses.items():
+                    writer.add_scalar(f"loss/{name}", value, step)
+
+        callbacks = Callbacks(on_step, interrupted.is_set, *every)
+        result = train(settings, Paths(*files), vgg, painting, starts, resume, callbacks)
+    if writer is not None:
+        writer.close()
+    return result
+
+
+def _tensorboard_writer(folder: Path | None) -> Any:
+    from styletransfer.core.errors import MissingExtraError
+
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtraError("tensorboard", "tensorboard", "write TensorBoard's files") from error
+    return SummaryWriter(str(folder))
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(*_: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar in bytes that shows itself with the first call."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: list[Any] = []
+
+        def advance(done: int, total: int | None) -> None:
+            if not tasks:
+                tasks.append(bar.add_task(title, total=total))
+                if bar.disable:
+                    console.print(f"downloading {title} ({(total or 0) / 1e6:.0f} MB)", markup=False)
+            bar.update(tasks[0], completed=done, total=total)
+
+        yield advance

@@ -1,0 +1,152 @@
+"""Checkpoints: a folder with the weights (safetensors), what rebuilds the network (JSON) and the optimiser's state.
+
+A checkpoint is written under a temporary name and renamed, so that an interrupted training leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from styletransfer.core.card import Painting
+from styletransfer.core.errors import CheckpointError, SettingsError
+from styletransfer.core.files import explain_os_error
+from styletransfer.core.settings import TrainSettings
+from styletransfer.training.network import NETWORKS, JohnsonNet, LiveNet
+
+_WEIGHTS, _SETTINGS, _OPTIMISER = "network.safetensors", "settings.json", "optimiser.pt"
+_NAME = re.compile(r"checkpoint-(\d{6,})")
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, beside the weights.
+
+    Attributes:
+        settings: what it was told.
+        painting: what it paints after.
+        step: steps done.
+        seconds: time spent on them.
+        init: name of the style that it started from, or ``none``.
+        photos: number of photos in the folder.
+        device: what it ran on, in words.
+        losses: last losses, averaged over some steps.
+    """
+
+    settings: TrainSettings
+    painting: Painting
+    step: int
+    seconds: float = 0.0
+    init: str = "none"
+    photos: int = 0
+    device: str = ""
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+def build_network(settings: TrainSettings) -> LiveNet | JohnsonNet:
+    """A freshly initialised network for these settings."""
+    return NETWORKS[settings.architecture](settings.width)
+
+
+def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> Path:
+    """Write ``folder/checkpoint-<step>`` and remove the ones before it.
+
+    Raises:
+        OutputError: it cannot be written (permission, full disk); the one before it is kept.
+    """
+    target = folder / f"checkpoint-{progress.step:06d}"
+    partial = folder / f"{target.name}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        save_file(weights, partial / _WEIGHTS)
+        torch.save(optimiser.state_dict(), partial / _OPTIMISER)
+        record = {"version": _VERSION, **dataclasses.asdict(progress)}
+        (partial / _SETTINGS).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise explain_os_error(error, target) from error
+    except RuntimeError as error:  # torch and safetensors wrap a full disk so
+        shutil.rmtree(partial, ignore_errors=True)
+        raise explain_os_error(OSError(str(error)), target) from error
+    for step, old in _checkpoints(folder):
+        if step < progress.step:
+            shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint that ``path`` is, or the latest one in the training folder that it is.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if (path / _SETTINGS).is_file():
+        return path
+    found = _checkpoints(path) if path.is_dir() else []
+    if not found:
+        raise CheckpointError(f"{path}: no checkpoint there; name a folder that `styletransfer train` made")
+    return found[-1][1]
+
+
+def load_checkpoint(path: Path) -> tuple[LiveNet | JohnsonNet, Progress]:
+    """The network with its weights, and where its training stands.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another version.
+    """
+    try:
+        record: dict[str, Any] = json.loads((path / _SETTINGS).read_text(encoding="utf-8"))
+        if record.pop("version") != _VERSION:
+            raise CheckpointError(f"{path}: written by another version of styletransfer; train again")
+        settings = TrainSettings(**record.pop("settings"))
+        progress = Progress(settings=settings, painting=Painting(**record.pop("painting")), **record)
+        network = build_network(settings)
+        network.load_state_dict(load_file(path / _WEIGHTS))
+    except CheckpointError:
+        raise
+    except SettingsError as error:
+        raise CheckpointError(f"{path}: the checkpoint's settings are damaged ({error})") from error
+    except Exception as error:  # json, safetensors and torch each have their own
+        raise CheckpointError(
+            f"{path}: damaged or no checkpoint ({type(error).__name__}); use an earlier one or train again"
+        ) from error
+    return network, progress
+
+
+def load_optimiser(path: Path, optimiser: torch.optim.Optimizer) -> None:
+    """Put the checkpoint's optimiser state into ``optimiser``.
+
+    Raises:
+        CheckpointError: the state is missing or damaged.
+    """
+    try:
+        state: dict[str, Tensor] = torch.load(path / _OPTIMISER, map_location="cpu", weights_only=True)
+        optimiser.load_state_dict(state)
+    except Exception as error:  # torch raises errors of many kinds
+        raise CheckpointError(
+            f"{path}: the optimiser's state is damaged ({type(error).__name__}); train again without --resume"
+        ) from error
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Whole checkpoints by step."""
+    found = [
+        (int(match[1]), entry)
+        for entry in folder.iterdir()
+        if (match := _NAME.fullmatch(entry.name)) and (entry / _SETTINGS).is_file()
+    ]
+    return sorted(found)

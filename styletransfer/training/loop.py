@@ -1,0 +1,297 @@
+"""The training loop: photos through the network, the losses, Adam; checkpoints, previews and a log on the way."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from styletransfer.core.card import Painting
+from styletransfer.core.errors import CheckpointError, DivergedError
+from styletransfer.core.pictures import Picture, resize_frame, save_picture
+from styletransfer.core.settings import TrainSettings
+from styletransfer.training.checkpoint import (
+    Progress,
+    build_network,
+    find_checkpoint,
+    load_checkpoint,
+    load_optimiser,
+    save_checkpoint,
+)
+from styletransfer.training.data import PhotoSampler, find_photos, load_painting
+from styletransfer.training.losses import Objective
+from styletransfer.training.network import JohnsonNet, LiveNet
+from styletransfer.training.vgg import VGGFeatures
+
+LOG_NAME = "log.jsonl"
+PREVIEW_NAME = "preview.png"
+_BETAS = (0.9, 0.99)  # the default 0.999 remembers the first, enormous gradients for too long
+_WARM_UP, _WARM_UP_FROM_A_STYLE = 0.3, 0.05  # share of the steps in which the learning rate rises
+_LOSS_WINDOW = 50  # steps that the card's losses are averaged over
+_PREVIEW_PHOTOS = 4
+_PREVIEW_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What a training reads and where it keeps its state.
+
+    Attributes:
+        painting: picture file.
+        photos: folder of photos, searched recursively.
+        work: folder for checkpoints, previews and the log.
+    """
+
+    painting: Path
+    photos: Path
+    work: Path
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How a caller follows a training.
+
+    Attributes:
+        on_step: called after every step with the step's number and its losses.
+        stop: asked after every step; true ends the training with a checkpoint.
+        preview_every, checkpoint_every: steps; 0 for never (the last step always makes both).
+    """
+
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, losses: None
+    stop: Callable[[], bool] = lambda: False
+    preview_every: int = 100
+    checkpoint_every: int = 100
+
+
+def train(
+    settings: TrainSettings,
+    paths: Paths,
+    vgg: VGGFeatures,
+    painting: Painting,
+    init: Mapping[str, dict[str, Tensor]] | None = None,
+    resume: bool = False,
+    callbacks: Callbacks | None = None,
+) -> tuple[LiveNet | JohnsonNet, Progress, PhotoSampler]:
+    """Train a network on one painting.
+
+    Args:
+        settings: see :class:`TrainSettings`.
+        paths: the painting, the photos, the working folder.
+        vgg: the loss network.
+        painting: what goes onto the card; its sha256 is filled in here.
+        init: styles to start from, name to weights; of several, the one that already has the lowest loss for this
+            painting is taken. ``None`` or empty: from scratch.
+        resume: continue from the latest checkpoint in ``paths.work``; the losses then equal an uninterrupted run's.
+        callbacks: how to follow and stop it.
+
+    Returns:
+        The network on the CPU, where the training stands, and the sampler with its count of skipped photos. The step
+        is below ``settings.steps`` where ``callbacks.stop`` ended the training.
+
+    Raises:
+        InputError: the painting or the photos cannot be used.
+        CheckpointError: there is nothing to resume, or it belongs to other settings.
+        DivergedError: a loss is not finite; the last checkpoint is kept.
+        OutputError: the working folder cannot be written.
+    """
+    callbacks = callbacks or Callbacks()
+    tune_allocator()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = loss_dtype(device)
+    painting_bchw = load_painting(paths.painting, settings.style_size)
+    digest = hashlib.sha256(paths.painting.read_bytes()).hexdigest()
+    progress = Progress(settings, dataclasses.replace(painting, sha256=digest), step=0)
+    photos = find_photos(paths.photos)
+    sampler = PhotoSampler(photos, settings.batch, settings.image_size, settings.seed)
+
+    torch.manual_seed(settings.seed)
+    network = build_network(settings)
+    checkpoint = None
+    if resume:
+        checkpoint = find_checkpoint(paths.work)
+        network, saved = load_checkpoint(checkpoint)
+        _check_same(progress, saved)
+        progress = saved
+    progress = dataclasses.replace(progress, photos=len(photos), device=describe_device(device))
+    network = network.to(device=device, memory_format=torch.channels_last)
+    vgg = vgg.to(device=device, memory_format=torch.channels_last)
+    painting_bchw = painting_bchw.to(device=device, memory_format=torch.channels_last)
+    vgg.to(dtype)
+    weights = (settings.content_weight, settings.style_weight, settings.tv_weight, settings.smooth_weight)
+    objective = Objective(vgg, painting_bchw, *weights)
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.peak_rate, betas=_BETAS, fused=True)
+    if checkpoint is not None:
+        load_optimiser(checkpoint, optimiser)
+    elif init:
+        progress = dataclasses.replace(progress, init=_start_from(init, network, objective, sampler))
+
+    preview = _Preview(sampler, painting_bchw, device)
+    log = _Log(paths.work / LOG_NAME, progress.step)
+    recent: list[dict[str, float]] = []
+    started = time.perf_counter() - progress.seconds
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2))
+    with log:
+        for step, batch in enumerate(sampler.batches(progress.step, settings.steps, workers), progress.step):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(step, settings, warm=progress.init != "none")
+            photo = batch.photos.to(device, non_blocking=True).float()
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                stylized = network(photo)
+            terms = objective(stylized.float(), photo, batch.gradients)
+            optimiser.zero_grad(set_to_none=True)
+            terms.total().backward()  # type: ignore[no-untyped-call]
+            losses = terms.floats()
+            if not math.isfinite(losses["total"]):
+                raise DivergedError(
+                    f"the loss is {losses['total']} at step {step + 1}: training diverged. Try half the learning rate "
+                    f"(--learning-rate {settings.peak_rate / 2:g}); the last checkpoint in {paths.work} is from before"
+                )
+            optimiser.step()
+
+            recent = [*recent[1 - _LOSS_WINDOW :], losses]
+            done = step + 1
+            means = {key: sum(entry[key] for entry in recent) / len(recent) for key in losses}
+            seconds = time.perf_counter() - started
+            progress = dataclasses.replace(progress, step=done, seconds=seconds, losses=means)
+            log.write(done, losses, seconds)
+            callbacks.on_step(done, losses)
+            stopping = callbacks.stop()
+            last = done == settings.steps or stopping
+            if last or _due(done, callbacks.preview_every):
+                preview.save(network, paths.work / PREVIEW_NAME)
+            if last or _due(done, callbacks.checkpoint_every):
+                save_checkpoint(paths.work, network, optimiser, progress)
+            if stopping:
+                break
+    return network.to("cpu"), progress, sampler
+
+
+def learning_rate(step: int, settings: TrainSettings, warm: bool) -> float:
+    """Rate of a step (from 0): a cosine rise from 1/25 of the peak, then a cosine fall to 1/1000 (Smith 2018).
+
+    From another style (``warm``) the rise is short and the fall a straight line: there is little time.
+    """
+    peak = settings.peak_rate
+    rise = max(1, round((_WARM_UP_FROM_A_STYLE if warm else _WARM_UP) * settings.steps))
+    if step < rise:
+        return peak * (0.04 + 0.96 * (1 - math.cos(math.pi * (step + 1) / rise)) / 2)
+    left = 1 - (step - rise) / max(1, settings.steps - rise)
+    return peak * max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
+
+
+def loss_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def describe_device(device: torch.device) -> str:
+    """What the training runs on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def tune_allocator() -> None:
+    """Let glibc keep large blocks instead of returning each to the system: several times faster steps on a CPU."""
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # musl has neither the problem nor the function
+        return
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    for option in (m_mmap_threshold, m_trim_threshold):
+        mallopt(option, 2**31 - 1)
+
+
+def _start_from(
+    init: Mapping[str, dict[str, Tensor]], network: nn.Module, objective: Objective, sampler: PhotoSampler
+) -> str:
+    """Load the candidate with the lowest loss on the first photos; returns its name."""
+    photo = sampler(0).photos.to(next(network.parameters()).device).float()
+    losses: dict[str, float] = {}
+    for name, weights in init.items():
+        network.load_state_dict(weights)
+        with torch.no_grad():
+            losses[name] = float(objective(network(photo), photo).total())
+    best = min(losses, key=losses.__getitem__)
+    network.load_state_dict(init[best])
+    return best
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _check_same(wanted: Progress, saved: Progress) -> None:
+    if wanted.painting.sha256 != saved.painting.sha256:
+        raise CheckpointError("the interrupted training had another painting; give the same one, or leave --resume out")
+    for entry in dataclasses.fields(TrainSettings):
+        ours, theirs = getattr(wanted.settings, entry.name), getattr(saved.settings, entry.name)
+        if ours != theirs:
+            raise CheckpointError(
+                f"the interrupted training had {entry.name} {theirs}, now it is {ours}; "
+                "give the same options, or leave --resume out to start anew"
+            )
+
+
+class _Log:
+    """One JSON object a step; on resuming, lines after the checkpoint are dropped."""
+
+    def __init__(self, path: Path, steps_done: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept: list[str] = []
+        if steps_done and path.exists():
+            kept = path.read_text(encoding="utf-8").splitlines()[:steps_done]
+        self._stream = path.open("w", encoding="utf-8")
+        self._stream.writelines(f"{line}\n" for line in kept)
+
+    def write(self, step: int, losses: dict[str, float], seconds: float) -> None:
+        entry = {"step": step, **losses, "seconds": round(seconds, 3)}
+        self._stream.write(json.dumps(entry) + "\n")
+        self._stream.flush()
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+class _Preview:
+    """A row a photo: photo, stylized, painting."""
+
+    def __init__(self, sampler: PhotoSampler, painting_bchw: Tensor, device: torch.device) -> None:
+        side = _PREVIEW_SIDE
+        fixed = PhotoSampler(sampler.paths, _PREVIEW_PHOTOS, side, sampler.seed + 1)
+        self._photos = [fixed.photo_crop(index) for index in range(_PREVIEW_PHOTOS)]
+        painting = painting_bchw[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy()
+        height = max(1, round(side * painting.shape[0] / painting.shape[1]))
+        shown = resize_frame(np.ascontiguousarray(painting), (side, height))[: side * _PREVIEW_PHOTOS]
+        self._painting = np.full((side * _PREVIEW_PHOTOS, side, 3), 255, np.uint8)
+        self._painting[: shown.shape[0]] = shown
+        self._device = device
+
+    def save(self, network: nn.Module, path: Path) -> None:
+        photos = torch.from_numpy(np.stack(self._photos)).permute(0, 3, 1, 2).float().to(self._device)
+        with torch.no_grad():
+            stylized = network(photos).clamp(0, 255).round().to(torch.uint8)
+        results = stylized.permute(0, 2, 3, 1).cpu().numpy()
+        rows = [np.concatenate(pair, axis=1) for pair in zip(self._photos, results, strict=True)]
+        save_picture(Picture(np.concatenate([np.concatenate(rows), self._painting], axis=1)), path)
