@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import progress, stderr
+from styletransfer.cli.fetch import bytes_bar
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
 if TYPE_CHECKING:
@@ -100,8 +101,9 @@ def train(
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "train a style") from error
+    from styletransfer.training.data import find_photos, load_painting
 
-    asked = {
+    asked: dict[str, Any] = {
         "architecture": network,
         "channels": channels,
         "batch": batch,
@@ -114,6 +116,9 @@ def train(
         "seed": seed,
     }
     settings = TrainSettings(**asked)
+    # Both are read again for the training; here before the styles and, perhaps, a download of 528 MB.
+    load_painting(painting, settings.style_size)
+    find_photos(photos)
     work = out.with_suffix(".training")
     starts = {} if resume else _starts(init, settings)
     if not steps:
@@ -203,7 +208,7 @@ def _load_vgg(path: Path | None) -> VGGFeatures:
     """The loss network; a download shows its progress."""
     from styletransfer.training.vgg import load_vgg
 
-    with progress_bar("VGG-16 weights") as advance:
+    with bytes_bar("VGG-16 weights") as advance:
         return load_vgg(path, on_progress=advance)
 
 
@@ -240,7 +245,7 @@ def _follow(
                     writer.add_scalar(f"loss/{name}", value, step)
 
         callbacks = Callbacks(on_step, interrupted.is_set, *every)
-        result = train(settings, Paths(*files), vgg, painting, starts, resume, callbacks)
+        result = train(settings, Paths(*files), vgg, painting, init=starts, resume=resume, callbacks=callbacks)
     if writer is not None:
         writer.close()
     return result
@@ -276,23 +281,3 @@ def _interruption() -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar in bytes that shows itself with the first call."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    console = stderr()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: list[Any] = []
-
-        def advance(done: int, total: int | None) -> None:
-            if not tasks:
-                tasks.append(bar.add_task(title, total=total))
-                if bar.disable:
-                    console.print(f"downloading {title} ({(total or 0) / 1e6:.0f} MB)", markup=False)
-            bar.update(tasks[0], completed=done, total=total)
-
-        yield advance

@@ -29,7 +29,7 @@ STEPS_FROM_SCRATCH = 1000
 STEPS_FROM_A_STYLE = 300
 
 
-def _setting(default: Any, help: str, low: float, high: float) -> Any:  # noqa: A002
+def _setting(default: Any, help: str, low: float, high: float) -> Any:
     return field(default=default, metadata={"help": help, "low": low, "high": high})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ def build_network(settings: TrainSettings) -> LiveNet | JohnsonNet:
 
 
 def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> Path:
-    """Write ``folder/checkpoint-<step>`` and remove the ones before it.
+    """Write ``folder/checkpoint-<step>`` and remove the others: the ones before it, and an earlier training's.
 
     Raises:
         OutputError: it cannot be written (permission, full disk); the one before it is kept.
@@ -79,11 +80,11 @@ def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Opt
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise explain_os_error(error, target) from error
-    except RuntimeError as error:  # torch and safetensors wrap a full disk so
+    except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
         shutil.rmtree(partial, ignore_errors=True)
         raise explain_os_error(OSError(str(error)), target) from error
     for step, old in _checkpoints(folder):
-        if step < progress.step:
+        if step != progress.step:
             shutil.rmtree(old, ignore_errors=True)
     return target
 

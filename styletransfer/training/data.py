@@ -64,7 +64,8 @@ def find_photos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder of photos; `styletransfer photos` downloads 5,000, or give any folder with --photos"
+            f"{folder}: no such folder of photos; `styletransfer photos` downloads 5,000, "
+            "or give any folder with --photos"
         )
     found = sorted(
         Path(root) / name
@@ -230,7 +231,7 @@ def _decode(path: Path, size: int) -> tuple[Image.Image | None, str]:
     if (frame[::8, ::8, 0] == frame[::8, ::8, 1]).all() and (frame[::8, ::8, 1] == frame[::8, ::8, 2]).all():
         return None, "grey"
     image = Image.fromarray(frame)
-    wanted = max(size, min(min(image.size), size * 3 // 2))
+    wanted = max(size, min(*image.size, size * 3 // 2))
     scale = wanted / min(image.size)
     if scale != 1.0:
         new_size = (max(wanted, round(image.width * scale)), max(wanted, round(image.height * scale)))

@@ -75,13 +75,13 @@ def load_style(path: Path) -> tuple[LiveNet | JohnsonNet, ModelCard]:
     cards = {entry.key: entry.value for entry in model.metadata_props}
     if CARD_KEY not in cards:
         raise ModelError(f"{path}: this ONNX file was not made by styletransfer; training cannot start from it")
-    card = ModelCard.from_json(cards[CARD_KEY])
-    if card.architecture not in NETWORKS:
-        raise ModelError(f"{path}: its network {card.architecture!r} is unknown to this version")
-    network = NETWORKS[card.architecture](card.channels)
     try:
+        card = ModelCard.from_json(cards[CARD_KEY])
+        if card.architecture not in NETWORKS:
+            raise ModelError(f"its network {card.architecture!r} is unknown to this version")
+        network = NETWORKS[card.architecture](card.channels)
         read_weights(model, network)
-    except (ModelError, RuntimeError, ValueError) as error:
+    except (ModelError, RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: its weights cannot be read: {error}") from error
     return network, card
 
@@ -132,7 +132,7 @@ def _least_psnr_db(network: LiveNet | JohnsonNet, data: bytes) -> float:
 
 
 def _psnr_db(result: NDArray[np.uint8], wanted: NDArray[np.float32]) -> float:
-    if result.shape != wanted.shape:
+    if result.shape != wanted.shape or not np.isfinite(wanted).all():
         return 0.0
     error = float(np.mean(np.square(result.astype(np.float64) - wanted)))
     return 10 * float(np.log10(255**2 / max(error, 1e-9)))

@@ -213,12 +213,12 @@ def _read_up_conv(value: Tensor, last: bool) -> Tensor:
 
 def _pixel_order(kernels: Tensor) -> Tensor:
     """Output channels from (RGB, row, column), as pixel_shuffle takes them, to (row, column, RGB)."""
-    return kernels.unflatten(0, (3, 4)).transpose(0, 1).flatten(0, 1)
+    return kernels.reshape(3, 4, *kernels.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 def _channel_order(kernels: Tensor) -> Tensor:
     """The inverse of :func:`_pixel_order`."""
-    return kernels.unflatten(0, (4, 3)).transpose(0, 1).flatten(0, 1)
+    return kernels.reshape(4, 3, *kernels.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 def _as(kind: type[_M], module: nn.Module) -> _M:

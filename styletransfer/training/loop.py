@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import hashlib
 import json
 import math
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +29,7 @@ from styletransfer.training.checkpoint import (
     save_checkpoint,
 )
 from styletransfer.training.data import PhotoSampler, find_photos, load_painting
+from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
 from styletransfer.training.network import JohnsonNet, LiveNet
 from styletransfer.training.vgg import VGGFeatures
@@ -70,17 +68,19 @@ class Callbacks:
         preview_every, checkpoint_every: steps; 0 for never (the last step always makes both).
     """
 
-    on_step: Callable[[int, dict[str, float]], None] = lambda step, losses: None
+    on_step: Callable[[int, dict[str, float]], None] = lambda *_: None
     stop: Callable[[], bool] = lambda: False
     preview_every: int = 100
     checkpoint_every: int = 100
 
 
-def train(
+# Longer than 50 lines: a training loop that reads straight from top to bottom.
+def train(  # noqa: PLR0915
     settings: TrainSettings,
     paths: Paths,
     vgg: VGGFeatures,
     painting: Painting,
+    *,
     init: Mapping[str, dict[str, Tensor]] | None = None,
     resume: bool = False,
     callbacks: Callbacks | None = None,
@@ -126,12 +126,18 @@ def train(
         _check_same(progress, saved)
         progress = saved
     progress = dataclasses.replace(progress, photos=len(photos), device=describe_device(device))
-    network = network.to(device=device, memory_format=torch.channels_last)
-    vgg = vgg.to(device=device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    vgg = vgg.to(device).to(memory_format=torch.channels_last)
     painting_bchw = painting_bchw.to(device=device, memory_format=torch.channels_last)
-    vgg.to(dtype)
-    weights = (settings.content_weight, settings.style_weight, settings.tv_weight, settings.smooth_weight)
-    objective = Objective(vgg, painting_bchw, *weights)
+    vgg.stages.to(dtype)  # not its mean, which bfloat16 would round
+    objective = Objective(
+        vgg,
+        painting_bchw,
+        content_weight=settings.content_weight,
+        style_weight=settings.style_weight,
+        tv_weight=settings.tv_weight,
+        smooth_weight=settings.smooth_weight,
+    )
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.peak_rate, betas=_BETAS, fused=True)
     if checkpoint is not None:
         load_optimiser(checkpoint, optimiser)
@@ -190,34 +196,6 @@ def learning_rate(step: int, settings: TrainSettings, warm: bool) -> float:
         return peak * (0.04 + 0.96 * (1 - math.cos(math.pi * (step + 1) / rise)) / 2)
     left = 1 - (step - rise) / max(1, settings.steps - rise)
     return peak * max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
-
-
-def loss_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
-
-
-def describe_device(device: torch.device) -> str:
-    """What the training runs on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
-
-
-def tune_allocator() -> None:
-    """Let glibc keep large blocks instead of returning each to the system: several times faster steps on a CPU."""
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # musl has neither the problem nor the function
-        return
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    for option in (m_mmap_threshold, m_trim_threshold):
-        mallopt(option, 2**31 - 1)
 
 
 def _start_from(

@@ -45,14 +45,31 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """
     if features.shape != target.shape:
         raise ValueError(f"features {tuple(features.shape)} and target {tuple(target.shape)} differ in shape")
-    return (features - target).float().square().mean()
+    loss: Tensor = _MeanSquare.apply(features - target)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _MeanSquare(torch.autograd.Function):
+    """mean(d²) in float32, whose backward pass is one product in the dtype of d."""
+
+    @staticmethod
+    def forward(ctx: Any, difference: Tensor) -> Tensor:  # noqa: D102
+        ctx.save_for_backward(difference)
+        norm: Tensor = torch.linalg.vector_norm(difference, dtype=torch.float32)
+        return norm.square() / difference.numel()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: D102
+        (difference,) = ctx.saved_tensors
+        scale: Tensor = grads[0] * (2 / difference.numel())
+        return difference * scale.to(difference.dtype)
 
 
 class _Gram(torch.autograd.Function):
     """Fᵀ·F straight from channels_last memory, in the features' own dtype, summed up in float32."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, features: Tensor) -> Tensor:
         n, c, h, w = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
         ctx.save_for_backward(rows)
@@ -64,7 +81,7 @@ class _Gram(torch.autograd.Function):
         return products.float().reshape(n, chunks, c, c).sum(1) / (c * h * w)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: D102
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
         n, c, h, w = ctx.shape
         grad = (grads[0] + grads[0].transpose(1, 2)) / (c * h * w)
@@ -95,7 +112,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     if features.ndim != 4:
         raise ValueError(f"features have {features.ndim} dimensions; [N, C, H, W] expected")
-    gram: Tensor = _Gram.apply(features)  # type: ignore[no-untyped-call]
+    gram: Tensor = _Gram.apply(features)
     return gram
 
 
@@ -210,6 +227,7 @@ class Objective:
         self,
         vgg: VGGFeatures,
         painting_bchw: Tensor,
+        *,
         content_weight: float = 1.0,
         style_weight: float = 5.0,
         tv_weight: float = 1e-6,
@@ -236,7 +254,7 @@ class Objective:
         if first == pictures:
             return features[STYLE_LAYERS[0]].new_zeros((), dtype=torch.float32)
         losses = [
-            weight * style_loss(gram_matrix(features[name][first:]), self.painting_grams[name])
+            weight * style_loss(gram_matrix(features[name])[first:], self.painting_grams[name])
             for name, weight in self.layer_weights.items()
         ]
         return torch.stack(losses).sum() * ((pictures - first) / pictures)

@@ -6,6 +6,8 @@ by whoever makes a picture of it). ``H`` and ``W`` are multiples of :data:`SIZE_
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
@@ -46,11 +48,44 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to the same shape."""
-        weight, bias = self.weight, self.bias
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
         if self.share > 1:
             weight, bias = weight.repeat_interleave(self.share), bias.repeat_interleave(self.share)
         # A group norm of one channel a group is an instance norm, and keeps channels_last memory.
-        return F.group_norm(x, x.shape[1], weight, bias, self.eps)
+        if x.is_cuda or not torch.is_grad_enabled():
+            return F.group_norm(x, x.shape[1], weight, bias, self.eps)
+        normed: Tensor = _InstanceNormCPU.apply(x, weight, bias, self.eps)  # type: ignore[no-untyped-call]
+        return normed
+
+
+class _InstanceNormCPU(torch.autograd.Function):
+    """Instance norm whose backward pass is a few passes over channels_last rows; torch's is 8 times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:  # noqa: D102
+        n, c, h, w = x.shape
+        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+        normed, mean, rstd = torch.native_group_norm(x, weight, bias, n, c, h * w, c, eps)
+        ctx.save_for_backward(x, weight, mean, rstd)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: D102
+        x, weight, mean, rstd = ctx.saved_tensors
+        n, c, h, w = x.shape
+        rows, grad = (t.permute(0, 2, 3, 1).reshape(n, h * w, c) for t in (x, grads[0]))
+        mean, rstd = mean.float().view(n, 1, c), rstd.float().view(n, 1, c)
+        centred = torch.addcmul((-mean * rstd).to(x.dtype), rows, rstd.to(x.dtype))
+        sum_grad = grad.sum(1, keepdim=True, dtype=torch.float32)
+        sum_product = (grad * centred).sum(1, keepdim=True, dtype=torch.float32)
+        scale = weight.float() * rstd
+        shift = torch.addcmul(
+            (-scale * sum_grad / (h * w)).to(x.dtype), centred, (-scale * sum_product / (h * w)).to(x.dtype)
+        )
+        grad_x = torch.addcmul(shift, grad, scale.to(x.dtype))
+        parameters = (sum_product.sum((0, 1)), sum_grad.sum((0, 1)))
+        return grad_x.reshape(n, h, w, c).permute(0, 3, 1, 2), *parameters, None
 
 
 class UpConv(nn.Module):

@@ -30,7 +30,7 @@ def save_contact_sheet(network: nn.Module, sampler: PhotoSampler, painting: Path
     fixed = PhotoSampler(sampler.paths, 1, _SIDE, sampler.seed + 2)
     photos = np.stack([fixed.photo_crop(index) for index in range(_COLUMNS * _ROWS)])
     with torch.no_grad():
-        batches = torch.from_numpy(photos).permute(0, 3, 1, 2).float().split(_COLUMNS)
+        batches = torch.split(torch.from_numpy(photos).permute(0, 3, 1, 2).float(), _COLUMNS)
         stylized = torch.cat([network(batch) for batch in batches]).clamp(0, 255).round().to(torch.uint8)
     results = stylized.permute(0, 2, 3, 1).numpy()
     frame = load_picture(painting).frame_hwc

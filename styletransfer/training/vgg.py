@@ -45,11 +45,12 @@ class VGGFeatures(nn.Module):
         self.stages = nn.ModuleList()
         inputs = 3
         for width, depth in zip(widths, _DEPTHS, strict=True):
-            stage = nn.ModuleList()
+            stage = nn.Sequential()
             for _ in range(depth):
-                stage.append(nn.Conv2d(inputs, width, 3, padding=1))
+                stage.extend((nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)))
                 inputs = width
             self.stages.append(stage)
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
@@ -59,18 +60,20 @@ class VGGFeatures(nn.Module):
         Returns:
             Layer name to ``[N, C, H / s, W / s]`` in the network's own dtype; s = 1, 2, 4, 8.
         """
-        weight: Tensor = self.stages[0][0].weight  # type: ignore[index, union-attr, assignment]
-        x = (picture_bchw - self.mean).to(weight.dtype)
+        x = (picture_bchw - self.mean).to(self.convolutions()[0].weight.dtype)
         features: dict[str, Tensor] = {}
         for index, (name, stage) in enumerate(zip(LAYERS, self.stages, strict=True)):
             if index:
                 x = F.max_pool2d(x, 2)
-            for conv in stage:  # type: ignore[union-attr]
-                x = F.relu_(conv(x))
+            x = stage(x)
             features[name] = x
             if name == last:
                 return features
         raise ValueError(f"last is {last!r}; allowed: {', '.join(LAYERS)}")
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The ten convolutions in order."""
+        return [module for module in self.stages.modules() if isinstance(module, nn.Conv2d)]
 
 
 def load_vgg(path: Path | None = None, on_progress: Callable[[int, int | None], None] | None = None) -> VGGFeatures:
@@ -121,13 +124,12 @@ def _from_state(state: dict[str, Tensor], path: Path) -> VGGFeatures:
     numbered = {
         (int(match[1]), match[2]): value
         for key, value in state.items()
-        if (match := re.fullmatch(r"(?:features\.)?(\d+)\.(weight|bias)", key))
+        if (match := re.fullmatch(r"(?:features\.)?(\d+)\.(weight|bias)", str(key)))
     }
     indices = sorted({index for index, _ in numbered})[: sum(_DEPTHS)]
     vgg = VGGFeatures()
-    convolutions = [conv for stage in vgg.stages for conv in stage]  # type: ignore[union-attr]
     try:
-        for index, conv in zip(indices, convolutions, strict=True):
+        for index, conv in zip(indices, vgg.convolutions(), strict=True):
             conv.load_state_dict({kind: numbered[index, kind] for kind in ("weight", "bias")})
     except (ValueError, KeyError, RuntimeError) as error:
         raise InputError(

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import make_photo
+
+torch = pytest.importorskip("torch")
+
+from styletransfer.core.card import Painting  # noqa: E402
+from styletransfer.core.errors import CheckpointError, DivergedError, InputError  # noqa: E402
+from styletransfer.training.checkpoint import build_network, find_checkpoint, load_checkpoint  # noqa: E402
+from styletransfer.training.loop import LOG_NAME, PREVIEW_NAME, Callbacks, Paths, learning_rate, train  # noqa: E402
+from styletransfer.training.report import save_contact_sheet, save_loss_curve  # noqa: E402
+from styletransfer.training.vgg import load_vgg  # noqa: E402
+
+STRIPES = Painting("Stripes")
+QUIET = Callbacks(preview_every=0, checkpoint_every=0)
+
+
+@pytest.fixture
+def run(tmp_path, painting_file, photo_folder, thin_vgg):
+    """Train into the folder ``work``: ``run("a", settings, ...)``."""
+
+    def call(work, settings, callbacks=QUIET, vgg=None, **options):
+        paths = Paths(options.pop("painting", painting_file), options.pop("photos", photo_folder), tmp_path / work)
+        return train(settings, paths, vgg or thin_vgg(), STRIPES, callbacks=callbacks, **options)
+
+    return call
+
+
+def log(folder):
+    """The lines of a training's log, without the time, which differs from run to run."""
+    lines = [json.loads(line) for line in (folder / LOG_NAME).read_text().splitlines()]
+    assert all(line.pop("seconds") >= 0 for line in lines)
+    return lines
+
+
+def assert_same_weights(first, second):
+    assert first.state_dict().keys() == second.state_dict().keys()
+    assert all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
+
+
+def stop_after(step):
+    """Callbacks that end a training as Ctrl-C does."""
+    seen = []
+    return dataclasses.replace(QUIET, on_step=lambda done, _: seen.append(done), stop=lambda: seen[-1] == step)
+
+
+# ---- five steps ----
+
+
+@pytest.mark.parametrize("name", ["live", "johnson"])
+def test_five_steps_leave_a_network_a_log_a_preview_and_a_checkpoint(
+    run, tmp_path, painting_file, photo_folder, quick, name
+):
+    steps = []
+    network, progress, sampler = run("a", quick(architecture=name), Callbacks(lambda *args: steps.append(args)))
+    lines = log(tmp_path / "a")
+    assert [done for done, _ in steps] == [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [losses for _, losses in steps] == [{key: line[key] for key in line if key != "step"} for line in lines]
+    assert all(np.isfinite(list(line.values())).all() for line in lines)
+    assert (progress.step, progress.photos, progress.init, len(sampler.skipped)) == (5, 6, "none", 0)
+    assert progress.losses["total"] == pytest.approx(np.mean([line["total"] for line in lines]))
+    assert progress.painting == Painting("Stripes", sha256=hashlib.sha256(painting_file.read_bytes()).hexdigest())
+    assert_same_weights(network, load_checkpoint(find_checkpoint(tmp_path / "a"))[0])
+    with Image.open(tmp_path / "a" / PREVIEW_NAME) as preview:
+        assert preview.size == (3 * 256, 4 * 256)  # photo, stylized, painting; four photos
+
+    sheet, curve = tmp_path / "sheet.png", tmp_path / "curve.png"
+    save_contact_sheet(network, sampler, painting_file, sheet)
+    save_loss_curve(tmp_path / "a" / LOG_NAME, curve)
+    with Image.open(sheet) as shown:
+        assert shown.height == 6 * 256 and shown.width > 4 * 256
+    with Image.open(curve) as shown:
+        assert min(shown.size) > 400 and len(shown.convert("RGB").getcolors(1 << 20)) > 10
+
+
+def test_the_seed_decides_everything(run, tmp_path, quick):
+    first, second, other = run("a", quick())[0], run("b", quick())[0], run("c", quick(seed=1))[0]
+    assert log(tmp_path / "a") == log(tmp_path / "b") != log(tmp_path / "c")
+    assert_same_weights(first, second)
+    assert not torch.equal(first.stem.weight, other.stem.weight)
+
+
+def test_checkpoints_and_previews_come_when_they_are_due(run, tmp_path, quick):
+    seen = {}
+
+    def look(done, _):
+        folder = tmp_path / "a"
+        seen[done] = (sorted(path.name for path in folder.glob("checkpoint-*")), (folder / PREVIEW_NAME).exists())
+
+    run("a", quick(), Callbacks(look, preview_every=3, checkpoint_every=2))
+    assert [names for names, _ in seen.values()] == [[], [], ["checkpoint-000002"], ["checkpoint-000002"]] + [
+        ["checkpoint-000004"]
+    ]
+    assert [shown for _, shown in seen.values()] == [False, False, False, True, True]
+    assert find_checkpoint(tmp_path / "a").name == "checkpoint-000005"
+
+
+def test_damaged_photos_are_counted_and_do_not_end_the_training(run, photo_folder, quick):
+    (photo_folder / "broken.jpg").write_bytes(b"\xff\xd8 not really")
+    assert len(run("a", quick(steps=8))[2].skipped.damaged) == 1
+
+
+@pytest.mark.parametrize("missing", ["painting", "photos"])
+def test_without_painting_or_photos_nothing_is_made(run, tmp_path, quick, missing):
+    with pytest.raises(InputError, match="nowhere"):
+        run("a", quick(), **{missing: tmp_path / "nowhere"})
+    assert not (tmp_path / "a").exists()
+
+
+# ---- stopping and resuming ----
+
+
+def test_a_stopped_and_resumed_training_equals_an_uninterrupted_one(run, tmp_path, quick):
+    settings = quick(steps=6)
+    whole, _, _ = run("whole", settings)
+    _, stopped, _ = run("parts", settings, stop_after(2))
+    assert stopped.step == 2 and find_checkpoint(tmp_path / "parts").name == "checkpoint-000002"
+    _, stopped, _ = run("parts", settings, stop_after(5), resume=True)
+    assert stopped.step == 5
+    resumed, progress, _ = run("parts", settings, resume=True)
+    assert progress.step == 6 and progress.seconds >= stopped.seconds
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert_same_weights(resumed, whole)
+
+
+def test_a_crash_between_two_checkpoints_costs_the_steps_since_the_last(run, tmp_path, quick):
+    def crash(done, _):
+        if done == 5:
+            raise MemoryError
+
+    settings = quick(steps=6)
+    whole, _, _ = run("whole", settings)
+    with pytest.raises(MemoryError):
+        run("parts", settings, Callbacks(crash, preview_every=0, checkpoint_every=2))
+    assert find_checkpoint(tmp_path / "parts").name == "checkpoint-000004" and len(log(tmp_path / "parts")) == 5
+    resumed, _, _ = run("parts", settings, resume=True)
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert_same_weights(resumed, whole)
+
+
+def test_resuming_a_training_from_a_style_keeps_its_schedule(run, tmp_path, quick):
+    settings = quick(steps=6, learning_rate=1e-2)
+    start = {"stripes": build_network(settings).state_dict()}
+    whole, _, _ = run("whole", settings, init=start)
+    run("parts", settings, stop_after(3), init=start)
+    resumed, progress, _ = run("parts", settings, resume=True)
+    assert progress.init == "stripes"
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert_same_weights(resumed, whole)
+
+
+def test_resuming_a_finished_training_changes_nothing(run, tmp_path, quick):
+    whole, before, _ = run("a", quick())
+    lines = log(tmp_path / "a")
+    again, after, _ = run("a", quick(), resume=True)
+    assert_same_weights(again, whole)
+    assert after.losses == before.losses and log(tmp_path / "a") == lines
+
+
+def test_there_is_nothing_to_resume(run, quick):
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        run("a", quick(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"style_weight": 7.0}, r"style_weight 5\.0, now it is 7\.0"), ({"steps": 9}, "steps 5, now it is 9")],
+)
+def test_other_settings_cannot_be_resumed_with(run, tmp_path, quick, change, message):
+    run("a", quick(), stop_after(2))
+    with pytest.raises(CheckpointError, match=message):
+        run("a", quick(**change), resume=True)
+    assert find_checkpoint(tmp_path / "a").name == "checkpoint-000002" and len(log(tmp_path / "a")) == 2
+
+
+def test_another_painting_cannot_be_resumed_with(run, tmp_path, quick):
+    run("a", quick(), stop_after(2))
+    Image.fromarray(make_photo(32, 32)).save(tmp_path / "other.png")
+    with pytest.raises(CheckpointError, match="another painting"):
+        run("a", quick(), resume=True, painting=tmp_path / "other.png")
+
+
+def test_a_new_training_starts_anew_in_an_old_folder(run, tmp_path, quick):
+    run("a", quick(steps=6))
+    run("a", quick(steps=6, seed=1), stop_after(2))
+    assert len(log(tmp_path / "a")) == 2
+    assert run("a", quick(steps=6, seed=1), resume=True)[1].step == 6
+    run("b", quick(steps=6, seed=1))
+    assert log(tmp_path / "a") == log(tmp_path / "b")
+
+
+# ---- going wrong ----
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_checkpoint(run, tmp_path, quick, thin_vgg):
+    vgg = thin_vgg()
+
+    def poison(done, _):
+        if done == 3:
+            vgg.convolutions()[0].weight.fill_(float("nan"))
+
+    with pytest.raises(DivergedError, match=r"at step 4.*--learning-rate 0\.0015") as caught:
+        run("a", quick(), Callbacks(poison, preview_every=0, checkpoint_every=1), vgg=vgg)
+    assert "\n" not in str(caught.value)
+    network, progress = load_checkpoint(find_checkpoint(tmp_path / "a"))
+    assert progress.step == 3 and all(value.isfinite().all() for value in network.state_dict().values())
+
+
+# ---- where it starts ----
+
+
+def test_of_several_styles_the_closest_is_taken(run, tmp_path, quick):
+    settings = quick(steps=1)
+    torch.manual_seed(3)
+    starts = {name: build_network(settings).state_dict() for name in ("calm", "loud", "louder")}
+    starts["loud"]["last.weight"] *= 30
+    starts["louder"]["last.weight"] *= 300
+    losses = {}
+    for name, weights in starts.items():
+        run(name, settings, init={name: weights})
+        losses[name] = log(tmp_path / name)[0]["total"]
+    best = min(losses, key=losses.__getitem__)
+    assert len(set(losses.values())) == 3
+    for names in (list(starts), list(reversed(starts))):
+        assert run("best", settings, init={name: starts[name] for name in names})[1].init == best
+        assert log(tmp_path / "best")[0]["total"] == losses[best]
+
+
+def test_training_lowers_the_loss_and_another_starts_from_there(run, tmp_path, quick):
+    trained, _, _ = run("cold", quick(steps=25, learning_rate=1e-2))
+    run("warm", quick(steps=2), init={"cold": trained.state_dict()})
+    cold, warm = ([line["total"] for line in log(tmp_path / work)] for work in ("cold", "warm"))
+    assert np.mean(cold[-5:]) < 0.8 * np.mean(cold[:2])
+    assert np.mean(warm) < 0.8 * np.mean(cold[:2])
+
+
+# ---- the learning rate ----
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 10, 1000])
+def test_the_rate_rises_to_the_peak_and_falls_away(quick, warm, steps):
+    settings = quick(steps=steps, learning_rate=0.01)
+    rates = [learning_rate(step, settings, warm) for step in range(steps)]
+    top = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.01)
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert min(rates) > 0
+    if steps == 1000:
+        assert top == pytest.approx(50 if warm else 300, abs=1)
+        assert rates[0] < 0.05 * 0.01 and rates[-1] < 0.005 * 0.01
+        middle = (0.01 + rates[-1]) / 2
+        assert rates[(top + 999) // 2] == pytest.approx(middle, rel=0.01)
+
+
+def test_zero_means_the_networks_own_rate(quick):
+    peaks = {
+        name: max(learning_rate(s, quick(architecture=name, steps=9), False) for s in range(9))
+        for name in ("live", "johnson")
+    }
+    assert peaks == {"live": pytest.approx(3e-3), "johnson": pytest.approx(1e-3)}
+
+
+# ---- with the real loss network ----
+
+
+@pytest.mark.weights
+def test_thirty_steps_with_the_real_vgg_lower_the_losses(real_vgg, shared_data, tmp_path, quick):
+    paintings = sorted((shared_data / "paintings").glob("*.jpg"))
+    if not paintings:
+        pytest.skip("no painting beside the photos")
+    settings = quick(channels=32, steps=30, image_size=64, style_size=96)
+    paths = Paths(paintings[0], Path(shared_data / "photos"), tmp_path / "work")
+    train(settings, paths, load_vgg(real_vgg), STRIPES, callbacks=QUIET)
+    lines = log(tmp_path / "work")
+    first, last = (
+        {key: np.mean([line[key] for line in part]) for key in ("style", "total")} for part in (lines[:5], lines[-5:])
+    )
+    assert last["style"] < 0.5 * first["style"] and last["total"] < 0.5 * first["total"]
