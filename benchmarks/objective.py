@@ -47,6 +47,7 @@ def square(path: Path, side: int = SIDE) -> NDArray[np.uint8]:
 
 
 def to_bchw(frame: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 ``[H, W, 3]`` to float32 ``[1, 3, H, W]``, 0..255."""
     return torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float()
 
 
@@ -61,6 +62,7 @@ def terms(vgg: VGGFeatures, grams: dict[str, torch.Tensor], result: torch.Tensor
 
 
 def main() -> None:
+    """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="style names or .onnx files, all of the same painting")
     parser.add_argument("--painting", type=Path, required=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from styletransfer.cli.machine import machine
+from styletransfer.cli.machine import describe
 from styletransfer.core.files import write_bytes
 from styletransfer.core.settings import ARCHITECTURES, TrainSettings
 from styletransfer.training.checkpoint import build_network
@@ -26,6 +26,7 @@ from styletransfer.training.vgg import VGGFeatures
 
 
 def main() -> None:
+    """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=ARCHITECTURES, default="live")
     parser.add_argument("--channels", type=int, default=0)
@@ -75,10 +76,11 @@ def main() -> None:
     totals = rows.sum(axis=1)
     print(f"{arguments.network} {settings.width}, batch {arguments.batch} at {arguments.size}², {dtype}")
     print(f"on {describe_device(device)}; AMX: {torch.cpu._is_amx_tile_supported()}")
-    print(f"step {np.median(totals):.3f} s (best {totals.min():.3f}); " + ", ".join(f"{k} {v:.3f}" for k, v in parts.items()))
+    shares = ", ".join(f"{name} {seconds:.3f}" for name, seconds in parts.items())
+    print(f"step {np.median(totals):.3f} s (best {totals.min():.3f}); {shares}")
     if arguments.json:
         report = {"step_s": round(float(np.median(totals)), 4), "best_s": round(float(totals.min()), 4), **parts}
-        report |= {"dtype": str(dtype), "network": arguments.network, "width": settings.width, "machine": machine()}
+        report |= {"dtype": str(dtype), "network": arguments.network, "width": settings.width, "machine": describe()}
         write_bytes(arguments.json, json.dumps(report, indent=2).encode())
 
 

@@ -35,6 +35,7 @@ OPSET = 18
 
 _IR_VERSION = 9  # what opset 18 came with: older onnxruntimes read the file too
 _M = TypeVar("_M", bound=nn.Module)
+_INPUT_SCALE = 127.5  # of scale_input
 _INPUT, _OUTPUT = "frame", "stylized"
 
 
@@ -91,9 +92,11 @@ class _Graph:
         wide = self.add("InstanceNormalization", wide, scale, bias, epsilon=norm.eps)
         return self.cast(wide, self.real_type)
 
-    def conv_norm(self, x: str, name: str, module: ConvNorm) -> str:
-        stride = module.conv.stride[0]
-        x = self.conv(self.pad(x, module.pad), f"{name}.conv", module.conv.weight, None, stride)
+    def conv_norm(self, x: str, name: str, module: ConvNorm, takes_bytes: bool = False) -> str:
+        weight, stride = module.conv.weight, module.conv.stride[0]
+        if takes_bytes:  # the norm takes the shift away
+            weight, _ = _take_bytes(weight, None)
+        x = self.conv(self.pad(x, module.pad), f"{name}.conv", weight, None, stride)
         x = self.norm(x, f"{name}.norm", module.norm)
         return self.add("Relu", x) if module.relu else x
 
@@ -126,7 +129,8 @@ class _Graph:
         return self.cast(x, TensorProto.UINT8)
 
     def live(self, x: str, net: LiveNet) -> str:
-        x = self.add("Relu", self.conv(self.pad(x, 1), "stem", net.stem.weight, net.stem.bias, 2))
+        weight, bias = _take_bytes(net.stem.weight, net.stem.bias)
+        x = self.add("Relu", self.conv(self.pad(x, 1), "stem", weight, bias, 2))
         x = self.conv_norm(x, "down", net.down)
         x = self.blocks(x, net.body)
         x = self.pad(self.up_norm(x, "up", net.up), 1, "edge")
@@ -145,7 +149,7 @@ class _Graph:
 
     def johnson(self, x: str, net: JohnsonNet) -> str:
         for index, module in enumerate(net.stem):
-            x = self.conv_norm(x, f"stem.{index}", _as(ConvNorm, module))
+            x = self.conv_norm(x, f"stem.{index}", _as(ConvNorm, module), takes_bytes=index == 0)
         x = self.blocks(x, net.body)
         for index, module in enumerate(net.up):
             x = self.up_norm(x, f"up.{index}", _as(UpNorm, module))
@@ -167,8 +171,7 @@ def build_graph(network: LiveNet | JohnsonNet, half: bool = False) -> onnx.Model
     """
     graph = _Graph(half)
     x = graph.add("Transpose", _INPUT, perm=[0, 3, 1, 2])
-    x = graph.add("Mul", graph.cast(x, graph.real_type), graph.real("input_scale", 1 / 127.5))
-    x = graph.add("Sub", x, graph.real("one", 1.0))
+    x = graph.cast(x, graph.real_type)
     if isinstance(network, LiveNet):
         graph.live(x, network)
     else:
@@ -200,9 +203,18 @@ def read_weights(model: onnx.ModelProto, network: LiveNet | JohnsonNet) -> None:
             if value.shape != parameter.shape:
                 raise ModelError(f"its {name} has shape {tuple(value.shape)}, this network's {tuple(parameter.shape)}")
             state[name] = value
+        first = "stem.weight" if isinstance(network, LiveNet) else "stem.0.conv.weight"
+        state[first] = state[first] * _INPUT_SCALE
+        if isinstance(network, LiveNet):
+            state["stem.bias"] = state["stem.bias"] + state[first].sum((1, 2, 3))
     except KeyError as error:
         raise ModelError(f"it has no weights named {error}") from error
     network.load_state_dict(state)
+
+
+def _take_bytes(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """A convolution of x / 127.5 - 1 (:func:`scale_input`) as one of x: two passes over the full-size frame less."""
+    return weight / _INPUT_SCALE, None if bias is None else bias - weight.sum((1, 2, 3))
 
 
 def _read_up_conv(value: Tensor, last: bool) -> Tensor:

@@ -53,13 +53,13 @@ class _MeanSquare(torch.autograd.Function):
     """mean(d²) in float32, whose backward pass is one product in the dtype of d."""
 
     @staticmethod
-    def forward(ctx: Any, difference: Tensor) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, difference: Tensor) -> Tensor:
         ctx.save_for_backward(difference)
         norm: Tensor = torch.linalg.vector_norm(difference, dtype=torch.float32)
         return norm.square() / difference.numel()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: D102
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (difference,) = ctx.saved_tensors
         scale: Tensor = grads[0] * (2 / difference.numel())
         return difference * scale.to(difference.dtype)

@@ -63,7 +63,7 @@ class _InstanceNormCPU(torch.autograd.Function):
     """Instance norm whose backward pass is a few passes over channels_last rows; torch's is 8 times slower."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:  # noqa: D102
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         n, c, h, w = x.shape
         weight, bias = weight.to(x.dtype), bias.to(x.dtype)
         normed, mean, rstd = torch.native_group_norm(x, weight, bias, n, c, h * w, c, eps)
@@ -71,7 +71,7 @@ class _InstanceNormCPU(torch.autograd.Function):
         return normed
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: D102
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, rstd = ctx.saved_tensors
         n, c, h, w = x.shape
         rows, grad = (t.permute(0, 2, 3, 1).reshape(n, h * w, c) for t in (x, grads[0]))
