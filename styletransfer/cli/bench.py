@@ -99,6 +99,9 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+_SETTLE_S = 0.1  # onnxruntime's threads spin for a while after a run and would take the next session's cores
+
+
 def measure_interleaved(
     stylizers: list[Stylizer], size_wh: tuple[int, int], *, seconds: float, repeats: int | None
 ) -> list[list[float]]:
@@ -118,11 +121,13 @@ def measure_interleaved(
         stylizer.warm_up(height, width)
         stylizer(frame_hwc)
     times: list[list[float]] = [[] for _ in stylizers]
-    deadline = time.perf_counter() + seconds * len(stylizers)
+    deadline = time.perf_counter() + (seconds + _SETTLE_S * 5) * len(stylizers)
     rounds = 0
     while rounds < (repeats or 5) or (repeats is None and time.perf_counter() < deadline):
         for turn in range(len(stylizers)):
             index = (rounds + turn) % len(stylizers)
+            if len(stylizers) > 1:
+                time.sleep(_SETTLE_S)
             start = time.perf_counter()
             stylizers[index](frame_hwc)
             times[index].append(time.perf_counter() - start)

@@ -49,6 +49,9 @@ _WITH_METADATA = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF"}
 _WITH_ICC = _WITH_METADATA | {"JPEG2000"}
 _QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
 _ORIENTATION = 0x0112
+# What a TIFF says of the picture rather than of its own storage: description, make, model, software, date, artist,
+# host, copyright, EXIF and GPS folders, Windows' title to subject. The rest describes pixels that are gone.
+_TIFF_KEEPS = {0x10E, 0x10F, 0x110, 0x131, 0x132, 0x13B, 0x13C, 0x8298, 0x8769, 0x8825, *range(0x9C9B, 0x9CA0)}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -239,6 +242,9 @@ def _exif(image: Image.Image) -> tuple[bytes | None, Image.Transpose | None]:
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.pop(_ORIENTATION, 1))
+        if image.format == "TIFF":  # here the "EXIF" is the file's whole directory
+            for tag in set(exif) - _TIFF_KEEPS:
+                del exif[tag]
         return (exif.tobytes() if len(exif) else None), turn
     except Exception:  # damaged EXIF is no reason to refuse the picture
         return None, None

@@ -12,10 +12,11 @@ from styletransfer.core.card import ModelCard
 FREELY_ALLOWED_PIXELS = 4_000_000
 """Pictures up to this size are run without asking: every live frame is among them."""
 
-# Bytes a pixel at the peak of a run on the CPU without an arena, measured at 4 to 9 million pixels and
-# rounded up (live 64: 283, Johnson's: 796). The arena doubles its blocks: it took up to 646 and 1606.
-_BYTES_PER_PIXEL = {"live": 320, "johnson": 850}
-_BYTES_PER_PIXEL_UNKNOWN = 900  # networks of others come on top with their float copies
+# Bytes a pixel at the peak of a run on the CPU without an arena, measured with the shipped styles at 4 and 9
+# million pixels (live 64: 57 and 49, Johnson's: 297 and 258) and rounded up, for kernels that other
+# processors take and for the picture's own copies.
+_BYTES_PER_PIXEL = {"live": 90, "johnson": 380}
+_BYTES_PER_PIXEL_UNKNOWN = 600  # mostly Johnson's, with float copies of the picture and less thrifty graphs
 _KEEP_FREE = 0.1  # of what is free, for everything else
 
 

@@ -45,7 +45,7 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """
     if features.shape != target.shape:
         raise ValueError(f"features {tuple(features.shape)} and target {tuple(target.shape)} differ in shape")
-    loss: Tensor = _MeanSquare.apply(features - target)  # type: ignore[no-untyped-call]
+    loss: Tensor = _MeanSquare.apply(features - target)
     return loss
 
 
@@ -60,7 +60,7 @@ class _MeanSquare(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (difference,) = ctx.saved_tensors
+        difference: Tensor = ctx.saved_tensors[0]
         scale: Tensor = grads[0] * (2 / difference.numel())
         return difference * scale.to(difference.dtype)
 

@@ -55,7 +55,7 @@ class InstanceNorm(nn.Module):
         # A group norm of one channel a group is an instance norm, and keeps channels_last memory.
         if x.is_cuda or not torch.is_grad_enabled():
             return F.group_norm(x, x.shape[1], weight, bias, self.eps)
-        normed: Tensor = _InstanceNormCPU.apply(x, weight, bias, self.eps)  # type: ignore[no-untyped-call]
+        normed: Tensor = _InstanceNormCPU.apply(x, weight, bias, self.eps)
         return normed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +14,33 @@ from samples import make_photo
 from styletransfer.core.settings import TrainSettings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On pictures of 32 pixels threads wait for each other more than they work: on a busy machine, ten times more."""
+    if not importlib.util.find_spec("torch"):
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def full_size():
+    """Ask for it where previews and contact sheets shall have the size that users get."""
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(request, monkeypatch):
+    """Previews and contact sheets of 32-pixel pictures: they would cost more than the trainings."""
+    if importlib.util.find_spec("torch") and "full_size" not in request.fixturenames:
+        monkeypatch.setattr("styletransfer.training.loop._PREVIEW_SIDE", 32)
+        monkeypatch.setattr("styletransfer.training.report._SIDE", 32)
 
 
 @pytest.fixture
