@@ -10,7 +10,7 @@ import typer
 
 from styletransfer.cli import bench, doctor, export, models, photos, stylize, train, video, webcam
 from styletransfer.cli.common import fail
-from styletransfer.core.errors import StyleTransferError
+from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import explain_os_error
 
 EXIT_FAILED = 1
@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     try:
         app(args=None if argv is None else list(argv), standalone_mode=True)
+    except StoppedError as error:
+        fail(str(error))
+        sys.exit(EXIT_INTERRUPTED)
     except StyleTransferError as error:
         if os.environ.get("STYLETRANSFER_DEBUG"):
             raise

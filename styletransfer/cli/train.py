@@ -59,6 +59,7 @@ def train(
     style_weight: Annotated[float, _option("style_weight")] = _DEFAULT.style_weight,
     content_weight: Annotated[float, _option("content_weight")] = _DEFAULT.content_weight,
     tv_weight: Annotated[float, _option("tv_weight")] = _DEFAULT.tv_weight,
+    smooth_weight: Annotated[float, _option("smooth_weight")] = _DEFAULT.smooth_weight,
     style_size: Annotated[int, _option("style_size")] = _DEFAULT.style_size,
     image_size: Annotated[int, _option("image_size")] = _DEFAULT.image_size,
     batch: Annotated[int, _option("batch")] = _DEFAULT.batch,
@@ -87,7 +88,7 @@ def train(
 ) -> None:
     """Train a style on ONE PAINTING and write it as an ONNX file."""
     from styletransfer.core.card import Painting
-    from styletransfer.core.errors import InputError, MissingExtraError, OutputError
+    from styletransfer.core.errors import InputError, MissingExtraError, OutputError, StoppedError
 
     if out.suffix != ".onnx":
         raise OutputError(f"{out}: a style file's name ends in .onnx; use --out {out.with_suffix('.onnx')}")
@@ -112,6 +113,7 @@ def train(
         "content_weight": content_weight,
         "style_weight": style_weight,
         "tv_weight": tv_weight,
+        "smooth_weight": smooth_weight,
         "learning_rate": learning_rate,
         "seed": seed,
     }
@@ -133,13 +135,10 @@ def train(
     if len(sampler.skipped):
         console.print(f"photos skipped: {sampler.skipped}", markup=False)
     if where.step < settings.steps:
-        console.print(
+        raise StoppedError(
             f"stopped after {where.step} of {settings.steps} steps, all saved in {work}; "
-            "the same command with --resume continues",
-            markup=False,
-            soft_wrap=True,
+            "the same command with --resume continues"
         )
-        raise typer.Exit(130)
     _finish(trained, where, sampler, painting, out, half)
 
 

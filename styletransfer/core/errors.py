@@ -11,7 +11,8 @@
     ├── DownloadError         a download that failed or whose hash is wrong
     ├── CheckpointError       a checkpoint that is damaged or belongs to other settings
     ├── ExportError           an exported file that does not equal the network
-    └── DivergedError         a training whose loss is no longer a finite number
+    ├── DivergedError         a training whose loss is no longer a finite number
+    └── StoppedError          work that Ctrl-C ended after saving where it stands
 
 A message says what was received, what is allowed and what to do, in one line.
 """
@@ -72,3 +73,7 @@ class ExportError(StyleTransferError):
 
 class DivergedError(StyleTransferError):
     """A training whose loss is no longer a finite number."""
+
+
+class StoppedError(StyleTransferError):
+    """Work that Ctrl-C ended after saving where it stands; the message says how to go on."""
