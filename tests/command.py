@@ -1,31 +1,65 @@
 """The command line inside the test's own process."""
 
+from __future__ import annotations
+
 import contextlib
 import io
+import sys
 from dataclasses import dataclass
+from unittest import mock
 
 
-@dataclass
-class Finished:
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
     status: int
-    out: str
+    out_bytes: bytes
     err: str
 
+    @property
+    def out(self) -> str:
+        return self.out_bytes.decode()
 
-def run(*arguments):
-    """Run `styletransfer ARGUMENTS`; the exit status, what went to stdout and what to stderr."""
+    @property
+    def errors(self) -> list[str]:
+        """The error lines."""
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+class _Stream(io.TextIOWrapper):
+    """A text stream over bytes that the test reads afterwards, even if the command closed it."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.raw_bytes = io.BytesIO(data)
+        super().__init__(self.raw_bytes, encoding="utf-8", write_through=True)
+
+    def close(self) -> None:
+        self.flush()
+
+
+def run(*arguments: object, stdin: bytes = b"") -> Outcome:
+    """Run ``styletransfer ARGUMENTS``; no test may see a traceback."""
     from styletransfer.cli.app import main
 
-    out, err = io.StringIO(), io.StringIO()
+    out, err = _Stream(), _Stream()
     status = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "stdin", _Stream(stdin)),
+    ):
         try:
-            main([str(a) for a in arguments])
+            main([str(argument) for argument in arguments])
         except SystemExit as leaving:
-            status = leaving.code or 0
-    return Finished(status, out.getvalue(), err.getvalue())
+            code = leaving.code
+            status = code if isinstance(code, int) else int(code is not None)
+    text = err.raw_bytes.getvalue().decode()
+    assert "Traceback" not in text, text
+    return Outcome(status, out.raw_bytes.getvalue(), text)
 
 
-def is_one_error_line(text):
+def is_one_error_line(text: str) -> bool:
+    """Whether nothing but progress lines and one last ``error: ...`` line stands in ``text``."""
     lines = [line for line in text.splitlines() if line]
     return bool(lines) and lines[-1].startswith("error: ") and "Traceback" not in text

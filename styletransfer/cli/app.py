@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -14,6 +17,7 @@ from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import explain_os_error
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -53,35 +57,57 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 an input failed, 2 wrong usage, 130 Ctrl-C.
+    """Run the command line and exit: 0 done, 1 an input failed, 2 wrong usage, 130 Ctrl-C or a polite kill.
 
     ``STYLETRANSFER_DEBUG=1`` in the environment shows the traceback behind an error.
     """
+    is_debugging = bool(os.environ.get("STYLETRANSFER_DEBUG"))
+    _stop_politely()
     try:
-        app(args=None if argv is None else list(argv), standalone_mode=True)
+        # Not typer's standalone mode: that draws a box of five lines around a mistyped option.
+        status = app(args=None if argv is None else list(argv), standalone_mode=False)
     except StoppedError as error:
         fail(str(error))
         sys.exit(EXIT_INTERRUPTED)
     except StyleTransferError as error:
-        if os.environ.get("STYLETRANSFER_DEBUG"):
+        if is_debugging:
             raise
         fail(str(error))
-        sys.exit(EXIT_FAILED)
+        status = EXIT_FAILED
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing more to say, and no flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILED)
+        status = EXIT_FAILED
     except OSError as error:
-        if os.environ.get("STYLETRANSFER_DEBUG"):
+        if is_debugging:
             raise
         from pathlib import Path
 
         fail(str(explain_os_error(error, Path(str(error.filename or "output")))))
-        sys.exit(EXIT_FAILED)
-    except SystemExit as leaving:
-        if leaving.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
-            fail("interrupted; finished files are kept")
-        raise
+        status = EXIT_FAILED
     except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's usage errors; their class moves between its versions
+            raise
+        status = _wrong_usage(error)
+    if status == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         fail("interrupted; finished files are kept")
-        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(status or 0)
+
+
+def _wrong_usage(error: Any) -> int:
+    if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help, all that there is to say
+        context = getattr(error, "ctx", None)
+        hint = f"; see `{context.command_path} --help`" if context is not None else ""
+        fail(f"{error.format_message().rstrip('. ')}{hint}")
+    return EXIT_USAGE
+
+
+def _stop_politely() -> None:
+    """Let `kill`, `timeout` and a closed terminal end a run as Ctrl-C does: no half-written file stays."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        with contextlib.suppress(ValueError):  # not in the main thread
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)

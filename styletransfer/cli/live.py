@@ -44,6 +44,7 @@ class LiveStage:
         self._mirror = mirror
         self._loaded: dict[int, Stylizer] = {}
         self._broken: set[int] = set()
+        self._warm: set[tuple[Stylizer, int, int]] = set()
         self._current = state.style
         self._stylizer = self._load(state.style)
 
@@ -64,6 +65,7 @@ class LiveStage:
             fitted = fit_size((picture.shape[1], picture.shape[0]), self._size)
             picture = resize_frame(picture, fitted)
         stylizer = self._choose(state.style)
+        self._warm_up(stylizer, *picture.shape[:2])
         stylized = stylizer(picture, strength=state.strength, keep_colors=state.keep_colors)
         return Result(frame.with_picture(picture), stylized, stylizer.name)
 
@@ -79,6 +81,12 @@ class LiveStage:
                 self.message = f"{self._styles[style].stem} does not load"
                 warn(str(error))
         return self._stylizer
+
+    def _warm_up(self, stylizer: Stylizer, height: int, width: int) -> None:
+        """Prepare for the size, which only a frame tells; a CPU needs no preparation."""
+        if stylizer.provider != "cpu" and (stylizer, height, width) not in self._warm:
+            stylizer.warm_up(height, width)
+            self._warm.add((stylizer, height, width))
 
     def _load(self, style: int) -> Stylizer:
         from styletransfer.runtime.stylizer import Stylizer

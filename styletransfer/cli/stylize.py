@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from styletransfer.cli.common import ProviderOption, fail, progress, warn
-from styletransfer.cli.targets import Job, Plan, plan
+from styletransfer.cli.targets import Job, Plan, named, plan
 from styletransfer.core.errors import InputError, OutputError, SettingsError, StyleTransferError
 from styletransfer.core.zoo import DEFAULT_STYLE, resolve
 
@@ -81,8 +81,8 @@ def stylize(
     work = plan(inputs, output, _style_names(paths))
     for error in work.errors:
         fail(str(error))
-    if work.jobs and any(None in job.targets for job in work.jobs) and sys.stdout.isatty():
-        raise OutputError("a picture would go to the terminal; redirect stdout, or name a file with -o")
+    if any(None in job.targets for job in work.jobs):
+        _check_stdout()
     stylizers = [Stylizer(path, provider) for path in paths] if work.jobs else []
     if not _run(work, stylizers, look):
         raise typer.Exit(1)
@@ -122,8 +122,7 @@ def _run(work: Plan, stylizers: list[Stylizer], look: _Look) -> bool:
                 size = _do(job, stylizers, look)
                 done += 1
             except StyleTransferError as error:
-                text = str(error)
-                fail(text if _is_named(text, job) else f"{job.name}: {text}")
+                fail(named(error, job.name, job.targets))
                 failed += 1
             except MemoryError:
                 fail(f"{job.name}: not enough memory; use --size to make it smaller")
@@ -141,11 +140,6 @@ def _run(work: Plan, stylizers: list[Stylizer], look: _Look) -> bool:
     elif len(work.jobs) + len(work.errors) > 1:
         typer.echo(f"0 stylized, {failed} failed", err=True)
     return failed == 0
-
-
-def _is_named(text: str, job: Job) -> bool:
-    names = [job.name, *(str(target) for target in job.targets if target is not None)]
-    return any(text.startswith(f"{name}:") for name in names)
 
 
 def _where(jobs: list[Job]) -> str:
@@ -200,7 +194,16 @@ def _to_stdout(picture: Picture, format: str, quality: int | None) -> None:
         raise OutputError(f"stdout: cannot be written ({error.strerror or error})") from error
 
 
+def _check_stdout() -> None:
+    if sys.stdout is None:
+        raise OutputError("stdout: is closed; name a file with -o")
+    if sys.stdout.isatty():
+        raise OutputError("a picture would go to the terminal; redirect stdout, or name a file with -o")
+
+
 def _stdin() -> BinaryIO:
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None:
+        raise InputError("stdin: is closed; pipe a picture into the command")
+    if sys.stdin.isatty():
         raise InputError("stdin: is a terminal; pipe a picture into the command")
     return sys.stdin.buffer

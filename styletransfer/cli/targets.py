@@ -1,9 +1,10 @@
-"""Which pictures a command means, and where each result goes: never onto an input, never two on one name."""
+"""Which files a command means, and where each result goes: never onto an input, never two on one name."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,10 +40,19 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """One input.
+
+    Attributes:
+        source: the file, or None for stdin.
+        relative: its place below the folder that was named, or its name alone.
+        default_folder: where its results go without ``-o``.
+        is_from_folder: it was found in a folder that was named.
+    """
+
     source: Path | None
-    relative: Path  # what a folder of results calls it
-    default_folder: Path  # where its results go without -o
+    relative: Path
+    default_folder: Path
     is_from_folder: bool = False
 
 
@@ -57,14 +67,18 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
         OutputError: ``output`` cannot serve: a file for many results, no picture format, or the input.
         InputError: stdin is named twice.
     """
-    from styletransfer.core.pictures import format_of
+    from styletransfer.core.pictures import FORMATS, PICTURE_SUFFIXES, format_of
 
     made = Plan()
-    found: list[_Found] = []
+    found: list[Found] = []
     target = None if output in (None, STREAM) else Path(str(output))
+    label = styles[0] if len(styles) == 1 else "styles"
     for text in dict.fromkeys(inputs):
         try:
-            found += _find(text, target, styles)
+            if text == STREAM:
+                found.append(Found(None, Path("stdin.png"), Path()))
+            else:
+                found += find(text, target, label, PICTURE_SUFFIXES, "pictures")
         except InputError as error:
             made.errors.append(error)
     results = len(found) * len(styles)
@@ -75,14 +89,13 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
         made.jobs = [Job(item.source, (None,)) for item in found]
         return made
     is_many = results > 1 or len(inputs) > 1 or any(item.is_from_folder for item in found)
-    is_folder = target is not None and _means_folder(str(output), target, is_many)
+    is_folder = target is not None and means_folder(str(output), is_many, FORMATS)
     if target is not None and not is_folder:
         format_of(target)  # a suffix that cannot be written is better said before the work
-    taken = _Taken(item.source for item in found)
+    taken = Taken(item.source for item in found)
     for item in found:
         if target is not None and not is_folder:
-            if taken.is_input(target):
-                raise OutputError(f"{target}: is the input itself; choose another output with -o")
+            taken.check(target)
             made.jobs.append(Job(item.source, (target,)))
         else:
             folder = target if target is not None else item.default_folder
@@ -90,55 +103,67 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
     return made
 
 
-def _find(text: str, target: Path | None, styles: Sequence[str]) -> list[_Found]:
-    from styletransfer.core.pictures import PICTURE_SUFFIXES
+def find(text: str, output: Path | None, label: str, suffixes: Collection[str], kind: str) -> list[Found]:
+    """The file that ``text`` names, or the files with one of ``suffixes`` in and below the folder.
 
-    if text == STREAM:
-        return [_Found(None, Path("stdin.png"), Path())]
+    Args:
+        text: what the user wrote.
+        output: a folder of results, which is not searched where it lies inside.
+        label: a folder's results go into ``<folder>-<label>`` by default.
+        suffixes: of the files to look for, in lower case.
+        kind: what messages call them.
+
+    Raises:
+        InputError: nothing there.
+    """
+    if not text:  # Path("") is the current folder, which an unset variable in a script does not mean
+        raise InputError("an input is an empty name; name a file or a folder (. is the current one)")
     path = Path(text)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if not path.is_dir():
-        return [_Found(path, Path(path.name), path.parent)]
+        return [Found(path, Path(path.name), path.parent)]
     tree = path.resolve()
-    default = tree.parent / f"{tree.name}-{styles[0] if len(styles) == 1 else 'styles'}"
-    own_results = target.resolve() if target is not None else None
-    pictures = [
-        file
-        for file in _walk(path)
-        if file.suffix.lower() in PICTURE_SUFFIXES
-        and (own_results in (None, tree) or own_results not in file.resolve().parents)
-    ]
-    if not pictures:
-        known = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise InputError(f"{path}: no pictures in this folder or below it (looked for {known})")
-    return [_Found(file, file.relative_to(path), default, is_from_folder=True) for file in pictures]
+    results = tree.parent / f"{tree.name}-{label}"
+    inside = [file for file in _walk(path, output) if file.suffix.lower() in suffixes]
+    if not inside:
+        known = ", ".join(sorted(suffixes))
+        raise InputError(f"{path}: no {kind} in this folder or below it (looked for {known})")
+    return [Found(file, file.relative_to(path), results, is_from_folder=True) for file in inside]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, output: Path | None) -> Iterator[Path]:
     """Every visible file below ``folder``, sorted; hidden ones are thumbnails and unfinished results."""
+    own_results = output.resolve() if output is not None else None
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+        if own_results is not None and own_results != folder.resolve() and Path(parent).resolve() == own_results:
+            folders.clear()
+        else:
+            yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
 
 
-def _means_folder(text: str, target: Path, is_many: bool) -> bool:
-    from styletransfer.core.pictures import FORMATS
+def means_folder(output: str, is_many: bool, suffixes: Collection[str]) -> bool:
+    """Whether ``-o`` names a folder for results rather than one result.
 
+    Raises:
+        OutputError: it names a file, and there are many results.
+    """
+    target = Path(output)
     if target.is_dir():
         return True
-    looks_like_file = target.suffix.lower() in FORMATS and not text.endswith(("/", os.sep))
-    if target.exists() or (is_many and looks_like_file):
+    ends_as_folder = output.endswith(("/", os.sep))
+    if target.exists() or (is_many and target.suffix.lower() in suffixes and not ends_as_folder):
         if is_many:
             raise OutputError(f"{target}: is a file name; several results need a folder after -o")
         return False
-    return is_many or text.endswith(("/", os.sep)) or not target.suffix
+    return is_many or ends_as_folder or not target.suffix
 
 
-class _Taken:
+class Taken:
     """Names that no result may get: the inputs, and earlier results of this run."""
 
-    def __init__(self, sources: Iterator[Path | None]) -> None:
+    def __init__(self, sources: Iterable[Path | None]) -> None:
         self._inputs = {self._key(source) for source in sources if source is not None}
         self._results: set[str] = set()
 
@@ -147,10 +172,23 @@ class _Taken:
         # Resolved, and without case: two names that differ by it are one file on macOS and Windows.
         return str(path.resolve()).casefold()
 
-    def is_input(self, path: Path) -> bool:
-        return self._key(path) in self._inputs
+    def check(self, path: Path) -> None:
+        """Refuse an output that is an input.
 
-    def claim(self, path: Path) -> bool:
+        Raises:
+            OutputError: it is.
+        """
+        if self._key(path) in self._inputs:
+            raise OutputError(f"{path}: is the input itself; choose another output with -o")
+
+    def free_name(self, folder: Path, stem: str, style: str, suffix: str, is_plain: bool) -> Path:
+        """Claim ``<stem>-<style><suffix>`` (or, if ``is_plain``, first ``<stem><suffix>``), or the next free number."""
+        names = itertools.chain(
+            [stem] if is_plain else [], [f"{stem}-{style}"], (f"{stem}-{style}-{n}" for n in itertools.count(2))
+        )
+        return next(path for path in (folder / f"{name}{suffix}" for name in names) if self._claim(path))
+
+    def _claim(self, path: Path) -> bool:
         key = self._key(path)
         if key in self._inputs or key in self._results:
             return False
@@ -158,19 +196,19 @@ class _Taken:
         return True
 
 
-def _name(item: _Found, folder: Path, keeps_name: bool, styles: Sequence[str], taken: _Taken) -> tuple[Path, ...]:
+def named(error: Exception, source: str, targets: Iterable[Path | None]) -> str:
+    """The error's message, with the input's name before it unless it begins with a file of this job."""
+    text = str(error)
+    names = (source, *(str(target) for target in targets if target is not None))
+    return text if text.startswith(tuple(f"{name}:" for name in names)) else f"{source}: {text}"
+
+
+def _name(item: Found, folder: Path, keeps_name: bool, styles: Sequence[str], taken: Taken) -> tuple[Path, ...]:
     from styletransfer.core.pictures import FORMATS
 
     suffix = item.relative.suffix
     if suffix.lower() not in FORMATS or suffix.lower() == ".gif":
         suffix = ".png"  # what cannot be written, or only in 256 colours
     parent, stem = folder / item.relative.parent, item.relative.stem
-    targets = []
-    for style in styles:
-        plain, styled = [parent / f"{stem}{suffix}"], [parent / f"{stem}-{style}{suffix}"]
-        numbered = (parent / f"{stem}-{style}-{number}{suffix}" for number in range(2, 1_000_000))
-        is_plain = len(styles) == 1 and (keeps_name or item.is_from_folder)
-        candidates = [*(plain if is_plain else []), *styled]
-        target = next((path for path in candidates if taken.claim(path)), None)
-        targets.append(target or next(path for path in numbered if taken.claim(path)))
-    return tuple(targets)
+    is_plain = len(styles) == 1 and (keeps_name or item.is_from_folder)
+    return tuple(taken.free_name(parent, stem, style, suffix, is_plain) for style in styles)

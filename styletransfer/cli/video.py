@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from styletransfer.cli.common import ModelOption, ProviderOption, fail, progress, warn
-from styletransfer.core.errors import OutputError, SettingsError, StyleTransferError
+from styletransfer.cli.targets import Found, Taken, find, means_folder, named
+from styletransfer.core.errors import InputError, SettingsError, StyleTransferError
 from styletransfer.core.zoo import DEFAULT_STYLE
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class _Options:
 
 
 def video(
-    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.", show_default=False)],
+    inputs: Annotated[list[str], typer.Argument(help="Video files, or folders of them.", show_default=False)],
     output: Annotated[
         str | None,
         typer.Option(
@@ -68,96 +67,61 @@ def video(
     options = _Options(strength, keep_colors, size, audio, EncoderSettings(codec, crf, preset))
     options.encoder.check()
     style = resolve(model)
-    single = len(inputs) == 1 and not inputs[0].is_dir()
     clips, failed = _find(inputs, output, style.stem)
-    names = _Names(output, style.stem, options, clips, single)
+    is_many = len(inputs) > 1 or any(clip.is_from_folder for clip in clips)
+    names = _Names(output, style.stem, options, clips, is_many)
     done = 0
     stylizer = Stylizer(style, provider=provider)
     for clip in clips:
+        target = None
         try:
-            _stylize(clip.path, names.target(clip), stylizer, options)
+            target = names.target(clip)
+            _stylize(clip, target, stylizer, options)
             done += 1
         except StyleTransferError as error:
-            fail(str(error))
+            fail(named(error, str(clip.source), [target]))
             failed += 1
         except MemoryError:
-            fail(f"{clip.path}: not enough memory for its frames; a smaller --size needs less")
+            fail(f"{clip.source}: not enough memory for its frames; a smaller --size needs less")
             failed += 1
-    if not single:
+    if is_many:
         typer.echo(f"{done} clips done, {failed} failed", err=True)
     if failed:
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class _Clip:
-    """One clip of the inputs.
-
-    Attributes:
-        path: the file.
-        relative: its place below the folder that was named, or its name alone.
-        folder: where its result goes without ``--output``.
-        is_from_folder: it was found in a folder that was named.
-    """
-
-    path: Path
-    relative: Path
-    folder: Path
-    is_from_folder: bool = False
-
-
-def _find(inputs: list[Path], output: str | None, style: str) -> tuple[list[_Clip], int]:
+def _find(inputs: list[str], output: str | None, style: str) -> tuple[list[Found], int]:
     """The clips that are meant, and how many inputs hold none."""
-    clips: list[_Clip] = []
+    from styletransfer.media.video import VIDEO_SUFFIXES
+
+    clips: list[Found] = []
     failed = 0
-    for given in dict.fromkeys(inputs):
-        if not given.is_dir():
-            clips.append(_Clip(given, Path(given.name), given.parent))
-            continue
-        tree = given.resolve()
-        results = tree.with_name(f"{tree.name}-{style}")
-        inside = list(_walk(given, Path(output).resolve() if output else None))
-        if not inside:
-            fail(f"{given}: no video in this folder or below (looked for {', '.join(sorted(_suffixes()))})")
+    for text in dict.fromkeys(inputs):
+        try:
+            clips += find(text, Path(output) if output else None, style, VIDEO_SUFFIXES, "video")
+        except InputError as error:
+            fail(str(error))
             failed += 1
-        clips += [_Clip(path, path.relative_to(given), results, is_from_folder=True) for path in inside]
     return clips, failed
 
 
-def _walk(folder: Path, results: Path | None) -> Iterator[Path]:
-    """Every visible video below ``folder``, sorted, without what lies in the folder of results."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if results is not None and results != folder.resolve() and Path(parent).resolve() == results:
-            folders.clear()
-            continue
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in _suffixes():
-                yield Path(parent) / name
-
-
 class _Names:
-    """Chooses the output names of one run: no two the same, none that of an input."""
+    """Chooses the output names of one run. One by one: the suffix depends on what is in the clip."""
 
-    def __init__(self, output: str | None, style: str, options: _Options, clips: list[_Clip], single: bool) -> None:
+    def __init__(self, output: str | None, style: str, options: _Options, clips: list[Found], is_many: bool) -> None:
+        from styletransfer.media.video import VIDEO_SUFFIXES
+
         self._style = style
         self._options = options
-        self._taken = {self._key(clip.path) for clip in clips}
-        self._file: Path | None = None
-        self._folder: Path | None = None
-        if output is None:
-            return
-        target = Path(output)
-        names_file = bool(target.suffix) and not output.endswith(("/", os.sep))
-        if single and not target.is_dir() and (names_file or target.exists()):
-            options.encoder.for_target(target)  # better said before the work
-            self._file = target
-            return
-        if target.is_file() or (names_file and not target.is_dir() and target.suffix.lower() in _suffixes()):
-            raise OutputError(f"{output}: is a file name; several results need a folder after -o")
-        self._folder = target
+        self._taken = Taken(clip.source for clip in clips)
+        target = None if output is None else Path(output)
+        is_folder = output is not None and means_folder(output, is_many, VIDEO_SUFFIXES)
+        self._folder = target if is_folder else None
+        self._file = None if is_folder else target
+        if self._file is not None:
+            options.encoder.for_target(self._file)  # better said before the work
 
-    def target(self, clip: _Clip) -> Path:
+    def target(self, clip: Found) -> Path:
         """Where the result of a clip goes.
 
         Raises:
@@ -165,26 +129,13 @@ class _Names:
             OutputError: the name is that of an input.
         """
         if self._file is not None:
-            if self._key(self._file) in self._taken:
-                raise OutputError(f"{self._file}: is the input itself; choose another output with -o")
+            self._taken.check(self._file)
             return self._file
-        suffix = self._suffix(clip.path)
-        folder = (self._folder or clip.folder) / clip.relative.parent
-        stem = clip.relative.stem
-        names = [f"{stem}-{self._style}", *(f"{stem}-{self._style}-{n}" for n in range(2, 1000))]
-        if self._folder is not None or clip.is_from_folder:
-            names.insert(0, stem)
-        for name in names:
-            target = folder / f"{name}{suffix}"
-            if self._key(target) not in self._taken:
-                self._taken.add(self._key(target))
-                return target
-        raise OutputError(f"{folder}: a thousand results named {stem}{suffix}; give the clips other names")
-
-    @staticmethod
-    def _key(path: Path) -> str:
-        # Resolved, and without case: names that differ by it are one file on macOS and Windows.
-        return str(path.resolve()).casefold()
+        assert clip.source is not None
+        folder = (self._folder or clip.default_folder) / clip.relative.parent
+        is_plain = self._folder is not None or clip.is_from_folder
+        suffix = self._suffix(clip.source)
+        return self._taken.free_name(folder, clip.relative.stem, self._style, suffix, is_plain)
 
     def _suffix(self, clip: Path) -> str:
         """The clip's own suffix where it can be written, else the first that holds picture and sound."""
@@ -201,13 +152,9 @@ class _Names:
         return ".mkv"
 
 
-def _suffixes() -> frozenset[str]:
-    from styletransfer.media.video import VIDEO_SUFFIXES
+def _stylize(clip: Found, target: Path, stylizer: Stylizer, options: _Options) -> None:
+    from rich.markup import escape
 
-    return VIDEO_SUFFIXES
-
-
-def _stylize(clip: Path, target: Path, stylizer: Stylizer, options: _Options) -> None:
     from styletransfer.media.encode import VideoWriter
     from styletransfer.media.video import VideoReader
     from styletransfer.runtime import pipeline
@@ -215,9 +162,12 @@ def _stylize(clip: Path, target: Path, stylizer: Stylizer, options: _Options) ->
     def stage(frame: Frame) -> Frame:
         return frame.with_picture(stylizer(frame.frame_hwc, strength=options.strength, keep_colors=options.keep_colors))
 
-    with VideoReader(clip, longer_side=options.size) as reader, progress() as bar:
-        writer = VideoWriter(target, reader.format, options.encoder, copy_from=clip, copy_audio=options.audio)
-        task = bar.add_task(clip.name, total=reader.frames or None, note="")
+    assert clip.source is not None
+    with VideoReader(clip.source, longer_side=options.size) as reader, progress() as bar:
+        writer = VideoWriter(target, reader.format, options.encoder, copy_from=clip.source, copy_audio=options.audio)
+        if stylizer.provider != "cpu":  # which needs no preparation for a size
+            stylizer.warm_up(reader.format.height, reader.format.width)
+        task = bar.add_task(escape(clip.source.name), total=reader.frames or None, note="")
         started = time.perf_counter()
 
         def advance() -> None:

@@ -26,7 +26,7 @@ ARCHITECTURES = {"live": Architecture(64, 3e-3), "johnson": Architecture(128, 1e
 """Networks by name."""
 
 STEPS_FROM_SCRATCH = 1000
-STEPS_FROM_A_STYLE = 300
+STEPS_FROM_A_STYLE = 250
 
 
 def _setting(default: Any, help: str, low: float, high: float) -> Any:

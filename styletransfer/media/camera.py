@@ -144,9 +144,10 @@ def open_source(
         capture = _open_device(index, size_wh)
         return LiveSource(_device_frames(capture, index), f"camera {index}", stop, ends=False)
     is_url = "://" in source
-    if not is_url and not Path(source).exists():
+    if not source or (not is_url and not Path(source).exists()):  # Path("") is the current folder
         raise InputError(
-            f"{source}: no such file; a source is a camera's number (0), a URL (rtsp://..., http://...) or a video file"
+            f"{source or repr(source)}: no such file; a source is a camera's number (0), a URL (rtsp://..., "
+            "http://...) or a video file"
         )
     reader = VideoReader(source if is_url else Path(source))
     return LiveSource(_video_frames(reader, loop, stop), str(source), stop, ends=not reader.is_live)

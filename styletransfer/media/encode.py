@@ -17,13 +17,16 @@ from styletransfer.core.errors import OutputError
 from styletransfer.core.files import atomic_path, explain_os_error
 from styletransfer.core.frames import Frame
 from styletransfer.media.codecs import MUXERS, EncoderSettings, encoder_options
-from styletransfer.media.copying import StreamCopy, way_out
+from styletransfer.media.copying import StreamCopy
 from styletransfer.media.format import FULL, LIMITED, SWSCALE_MATRIX, VideoFormat, colour_matrix
 from styletransfer.media.video import open_container
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
+
+_SANE_DELAY_S = 3600  # that decoding may begin before the first frame's time
 
 
 class VideoWriter:
@@ -62,6 +65,8 @@ class VideoWriter:
         self._copy_kinds = {"audio", "subtitle"} if copy_audio else {"subtitle"}
         self._copy: StreamCopy | None = None
         self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._first_pts = 0
         self._reformatter = VideoReformatter()
         self._exit = contextlib.ExitStack()
         self._file: IO[bytes] | None = None
@@ -91,7 +96,7 @@ class VideoWriter:
             return
         with self._exit as stack, self._explained():
             assert self._container is not None and self._file is not None
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
             if self._copy is not None:
                 self._copy.until(None)
             self._container.close()
@@ -114,6 +119,8 @@ class VideoWriter:
         pts = round(frame.pts_s / self.format.time_base)
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + 1
+        if not self.frames:
+            self._first_pts = pts
         with self._explained():
             encoded = self._convert(frame)
             encoded.pts = pts
@@ -121,9 +128,23 @@ class VideoWriter:
             encoded.duration = round(frame.duration_s / self.format.time_base)
             if self._copy is not None:
                 self._copy.until(frame.pts_s)
-            self._container.mux(self._stream.encode(encoded))
+            self._mux(self._stream.encode(encoded))
         self._last_pts = pts
         self.frames += 1
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            if self._codec.encoder == "libx265":
+                # It leaves the decoding times of clips with one or two frames to chance: what lay in memory.
+                assert packet.pts is not None and packet.dts is not None
+                earliest = self._first_pts - round(_SANE_DELAY_S / self.format.time_base)
+                if not earliest <= packet.dts <= packet.pts:
+                    packet.dts = packet.pts
+                if self._last_dts is not None and packet.dts <= self._last_dts:
+                    packet.dts = self._last_dts + 1
+                self._last_dts = packet.dts
+            self._container.mux_one(packet)
 
     def _convert(self, frame: Frame) -> VideoFrame:
         matrix = colour_matrix(self.format.colorspace, (self.format.width, self.format.height))
@@ -183,8 +204,9 @@ class VideoWriter:
             if isinstance(error.__cause__, OSError):  # raised by our file inside FFmpeg
                 raise explain_os_error(error.__cause__, self.target) from error
             reason = getattr(error, "strerror", None) or str(error)
+            copied = self._copy.described() if self._copy else ""
             raise OutputError(
                 f"{self.target}: a {self.target.suffix} file cannot hold {self._codec_name} at "
-                f"{self.format.width}x{self.format.height}{self._copy.described() if self._copy else ''} "
-                f"({reason}); {way_out(self.target)}"
+                f"{self.format.width}x{self.format.height}{copied} ({reason}); "
+                f"choose another --size or --codec{', or leave the sound out with --no-audio' if copied else ''}"
             ) from error

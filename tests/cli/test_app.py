@@ -81,11 +81,29 @@ def test_version():
     assert run("--version").out.strip() == __version__
 
 
-@pytest.mark.parametrize("arguments", [["paint"], ["--speed"], ["bench", "--nothing"], ["photos", "--limit", "0"]])
-def test_wrong_usage_exits_with_2(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["paint"], "No such command 'paint'"),
+        (["--speed"], "--speed"),
+        (["stylize"], "Missing argument"),
+        (["stylize", "x.jpg", "--strength", "much"], "'--strength'"),
+        (["video", "x.mp4", "--codec"], "--codec"),
+        (["models", "info"], "Missing argument"),
+        (["photos", "--limit", "0"], "'--limit'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exits_with_2(arguments, says):
     done = run(*arguments)
     assert done.status == 2
-    assert "Traceback" not in done.err
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1 and says in done.err
+    assert done.out == ""
+
+
+def test_no_arguments_at_all_show_the_help():
+    done = run()
+    assert done.status == 2
+    assert done.out.count("Usage: ") == 1 and not done.errors
 
 
 def test_python_m_styletransfer(tmp_path):

@@ -328,3 +328,19 @@ def test_without_onnxruntime_the_extra_is_named(stylize, photo_file, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     outcome = stylize(photo_file)
     assert outcome.status == 1 and "pip install 'styletransfer[cpu]'" in outcome.errors[0]
+
+
+def test_an_empty_name_is_not_the_current_folder(stylize, photo_file, monkeypatch):
+    monkeypatch.chdir(photo_file.parent)
+    outcome = stylize("", "-o", "out")
+    assert outcome.status == 1 and "empty name" in outcome.errors[0]
+    assert names(photo_file.parent) == ["photo.jpg"]
+
+
+def test_a_closed_stdout_is_one_line(photo_file, tiny_model):
+    command = '"$0" -m styletransfer stylize "$1" -m "$2" -o - >&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, photo_file, tiny_model], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: stdout: is closed; name a file with -o\n"

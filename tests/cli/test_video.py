@@ -213,7 +213,8 @@ def test_several_clips_need_a_folder(video, clip, tmp_path):
     assert "folder" in outcome.errors[0]
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path, tiny_model):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, tiny_model, number):
     source = make_clip(
         tmp_path / "long.mp4", size=(640, 480), codec="mpeg4", pts=range(200), rate=Fraction(30), sound=()
     )
@@ -237,7 +238,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path, tiny_model):
     while not any((tmp_path / "out").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert err.startswith("error: interrupted")
@@ -259,3 +260,42 @@ def test_neither_torch_nor_opencv_is_needed(tmp_path, clip, tiny_model):
             check=False,
         )
         assert result.returncode == 0, result.stderr
+
+
+def test_an_empty_name_is_not_the_current_folder(video, clip, monkeypatch):
+    monkeypatch.chdir(clip.parent)
+    outcome = video("")
+    assert outcome.status == 1 and "empty name" in outcome.errors[0]
+    assert names(clip.parent) == ["holiday.mp4"]
+
+
+def test_a_size_that_the_encoder_refuses_is_not_blamed_on_the_sound(video, tmp_path):
+    silent = make_clip(tmp_path / "silent.mp4", size=(96, 64), sound=())
+    outcome = video(silent, "--codec", "hevc", "--size", "16", "-o", tmp_path / "out.mkv")
+    assert outcome.status == 1
+    assert "choose another --size or --codec" in outcome.errors[0]
+    assert names(tmp_path) == ["silent.mp4"]
+
+
+def test_an_error_names_the_clip_that_it_is_about(video, clip, monkeypatch):
+    monkeypatch.setattr("styletransfer.runtime.memory.FREELY_ALLOWED_PIXELS", 100)
+    monkeypatch.setattr("styletransfer.runtime.memory.free_bytes", lambda: 1_000)
+    outcome = video(clip)
+    assert outcome.status == 1
+    assert outcome.errors[0].startswith(f"error: {clip}: 96×64 pixels need about")
+
+
+@pytest.mark.parametrize("command", ["video", "webcam"])
+def test_a_provider_that_compiles_is_told_the_size_before_the_first_frame(cli, clip, tiny_model, monkeypatch, command):
+    from styletransfer.runtime import stylizer
+
+    create, fixed = stylizer.create_session, []
+
+    def compiling(path, provider, threads=None, dimensions=None, **options):
+        fixed.extend([dimensions] if dimensions else [])
+        return create(path, "cpu", threads, dimensions, **options)[0], "openvino"
+
+    monkeypatch.setattr(stylizer, "create_session", compiling)
+    options = ["--headless", "--frames", "4"] if command == "webcam" else []
+    assert cli(command, clip, "-m", tiny_model, *options).status == 0
+    assert [sorted(sizes.values()) for sizes in fixed] == [[1, 64, 96]]

@@ -65,6 +65,7 @@ def test_what_is_seen_can_be_recorded(webcam, clip, tmp_path):
         (["--headless", "in.mp4", "--strength", "2"], "0 .* to 1"),
         (["--headless", "in.mp4", "--record", "x.xyz"], r"\.mp4"),
         (["--headless", "nowhere.mp4"], "no such file"),
+        (["--headless", ""], "no such file"),
         (["--headless", "words.txt"], "no video"),
         (["--headless", "97"], "camera 97"),
         (["--headless", "in.mp4", "--provider", "abacus"], "abacus"),

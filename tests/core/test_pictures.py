@@ -364,3 +364,20 @@ def test_a_failed_write_keeps_the_older_file(tmp_path, photo, monkeypatch):
     monkeypatch.undo()
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "LAB", "1"])
+@pytest.mark.parametrize("format", ["TIFF", "JPEG", "PNG"])
+def test_what_a_tiff_says_of_its_own_pixels_is_not_written_again(photo, mode, format):
+    image = Image.fromarray(photo)
+    image = image.convert("L").convert("F") if mode == "F" else image.convert(mode)
+    picture = load_picture(stored(image, "TIFF", compression="tiff_lzw", tiffinfo={0x010F: "Maker", 0x013B: "Artist"}))
+    out = io.BytesIO()
+    save_picture(picture, out, format)
+    written = Image.open(out)
+    assert written.mode == "RGB"
+    difference = np.abs(np.asarray(written, dtype=int) - picture.frame_hwc)
+    assert difference.mean() < (8 if format == "JPEG" else 1e-9)
+    exif = written.getexif()
+    assert (exif[0x010F], exif[0x013B]) == ("Maker", "Artist")
+    assert format == "TIFF" or set(exif) == {0x010F, 0x013B}

@@ -77,6 +77,7 @@ def test_a_stream_from_the_network_plays(clip):
     ("source", "error", "says"),
     [
         ("nowhere.mp4", InputError, "no such file"),
+        ("", InputError, "no such file"),
         ("http://127.0.0.1:9/x", InputError, "cannot be opened"),
         ("97", CameraError, "no camera 97|camera 97 cannot be opened"),
         ("/dev/video97", CameraError, "no camera 97|camera 97 cannot be opened"),
