@@ -264,19 +264,21 @@ def _tensorboard_writer(folder: Path | None) -> Any:
 
 @contextmanager
 def _interruption() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second interrupts at once."""
+    """An event that the first Ctrl-C (or `kill`) sets; the second interrupts at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def on_interrupt(*_: object) -> None:
+    def on_interrupt(number: int, _: object) -> None:
         event.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[signal.Signals(number)])
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    for number in before:
+        signal.signal(number, on_interrupt)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
