@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from PIL import Image
 from samples import make_photo
 
 DATA = Path(__file__).parent / "data"
+
+
+# A shell starts background jobs with Ctrl-C ignored, and what they start inherits it: the tests of Ctrl-C would hang.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
