@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,9 @@ CARD_KEY = "styletransfer.card"
 """Key of the card's JSON in the ONNX file's ``metadata_props``."""
 
 CARD_VERSION = 1
+
+BLANK_SEAL = "0" * 64
+"""What stands for the seal while it is computed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class ModelCard:
         task: ``style``.
         training: settings and circumstances of the training (steps, seconds, hardware, ...).
         losses: last training losses (``content``, ``style``, ``tv``, ``total``).
+        seal: hex SHA-256 of the whole file with this field as :data:`BLANK_SEAL`; empty where there is none.
         version: version of this card's format.
     """
 
@@ -60,6 +65,7 @@ class ModelCard:
     task: str = "style"
     training: dict[str, Any] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
+    seal: str = ""
     version: int = CARD_VERSION
 
     def to_json(self) -> str:
@@ -88,11 +94,30 @@ class ModelCard:
             raise ModelError(f"the model card inside the file is damaged ({error})") from error
 
 
+def seal_file(data: bytes) -> bytes:
+    """An ONNX file whose card has :data:`BLANK_SEAL`, with the seal filled in."""
+    return data.replace(BLANK_SEAL.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def check_seal(data: bytes, card: ModelCard) -> None:
+    """Compare a whole ONNX file with its card's seal: flipped bits in the weights would run, and look wrong.
+
+    Raises:
+        ModelError: the file is not as it was written.
+    """
+    if card.seal:
+        blank = data.replace(card.seal.encode(), BLANK_SEAL.encode(), 1)
+        if hashlib.sha256(blank).hexdigest() != card.seal:
+            raise ModelError("the file is damaged, or another program changed it: its bytes do not match the seal")
+
+
 def _check(card: ModelCard) -> None:
     if not isinstance(card.size_multiple, int) or not 1 <= card.size_multiple <= 256:
         raise ValueError(f"size_multiple is {card.size_multiple!r}, not 1..256")
     if not isinstance(card.training, dict) or not isinstance(card.losses, dict):
         raise TypeError("training and losses must be objects")
+    if not isinstance(card.seal, str):
+        raise TypeError("seal must be text")
 
 
 def _known(cls: type[Any], data: dict[str, Any]) -> dict[str, Any]:

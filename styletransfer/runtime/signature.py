@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from styletransfer.core.card import CARD_KEY, ModelCard
+from styletransfer.core.card import CARD_KEY, ModelCard, check_seal
 from styletransfer.core.errors import ModelError
 
 STYLE_WEIGHTS = "style_weights"
@@ -56,13 +56,15 @@ def read_card(session: Any, path: Path) -> ModelCard | None:
     """The model card inside a loaded file, or None for a file made by others.
 
     Raises:
-        ModelError: there is a card and it cannot be read.
+        ModelError: there is a card and it cannot be read, or the file does not match its seal.
     """
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if text is None:
         return None
     try:
-        return ModelCard.from_json(text)
+        card = ModelCard.from_json(text)
+        check_seal(path.read_bytes(), card)
+        return card
     except ModelError as error:
         raise ModelError(f"{path}: {error}; train or export the style again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from styletransfer.core.card import CARD_KEY, ModelCard
+from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, check_seal, seal_file
 from styletransfer.core.errors import ExportError, ModelError
 from styletransfer.core.files import write_bytes
 from styletransfer.training.checkpoint import Progress
@@ -45,10 +46,11 @@ def export_style(network: LiveNet | JohnsonNet, card: ModelCard, target: Path, h
         OutputError: the file cannot be written.
     """
     model = build_graph(network, half)
-    card = ModelCard(**{**vars(card), "precision": "float16" if half else "float32"})
+    precision = "float16" if half else "float32"
+    card = dataclasses.replace(card, precision=precision, seal=BLANK_SEAL)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, card.to_json()
-    data = model.SerializeToString()
+    data = seal_file(model.SerializeToString())
     psnr_db = _least_psnr_db(network, data)
     least = MIN_PSNR_HALF_DB if half else MIN_PSNR_DB
     if not psnr_db >= least:
@@ -77,6 +79,7 @@ def load_style(path: Path) -> tuple[LiveNet | JohnsonNet, ModelCard]:
         raise ModelError(f"{path}: this ONNX file was not made by styletransfer; training cannot start from it")
     try:
         card = ModelCard.from_json(cards[CARD_KEY])
+        check_seal(path.read_bytes(), card)
         if card.architecture not in NETWORKS:
             raise ModelError(f"its network {card.architecture!r} is unknown to this version")
         network = NETWORKS[card.architecture](card.channels)
