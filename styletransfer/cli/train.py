@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +11,7 @@ import typer
 
 from styletransfer.cli.common import progress, stderr
 from styletransfer.cli.fetch import bytes_bar
+from styletransfer.core.interrupts import interruption
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
 if TYPE_CHECKING:
@@ -227,7 +224,7 @@ def _follow(
     console = stderr()
     writer = _tensorboard_writer(tensorboard)
     recent: deque[tuple[float, float, float, float]] = deque(maxlen=20)
-    with progress() as bar, _interruption() as interrupted:
+    with progress() as bar, interruption() as interrupted:
         task = bar.add_task("training", total=settings.steps, note="")
 
         def on_step(step: int, losses: dict[str, float]) -> None:
@@ -260,25 +257,3 @@ def _tensorboard_writer(folder: Path | None) -> Any:
     except ImportError as error:
         raise MissingExtraError("tensorboard", "tensorboard", "write TensorBoard's files") from error
     return SummaryWriter(str(folder))
-
-
-@contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or `kill`) sets; the second interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_interrupt(number: int, _: object) -> None:
-        event.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, on_interrupt)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

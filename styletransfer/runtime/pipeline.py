@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from styletransfer.core.interrupts import interruption
+
 _POLL_S = 0.05  # how often a waiting sink looks after its window (and, on Windows, after Ctrl-C)
 
 S = TypeVar("S")
@@ -122,11 +124,11 @@ def run(
         threading.Thread(target=guarded, args=(process, outbox), name="pipeline-stage", daemon=True),
     ]
     started = time.perf_counter()
-    with sink:
+    with sink, interruption() as interrupted:
         try:
             for thread in threads:
                 thread.start()
-            frames = _drain(outbox, sink, idle, written)
+            frames = _drain(outbox, sink, idle, written, interrupted)
         except Exception as error:
             errors.append(error)
         finally:
@@ -145,11 +147,18 @@ def _drain(
     sink: Sink[R],
     idle: Callable[[], None] | None,
     written: Callable[[], None] | None,
+    interrupted: threading.Event,
 ) -> int:
-    """Hand results to the sink until there are no more; how many it took."""
+    """Hand results to the sink until there are no more; how many it took.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, between two results: no lock is held then that another thread waits for.
+    """
     frames = 0
     with contextlib.suppress(_Closed, _Finished, StopPipeline):
         while True:
+            if interrupted.is_set():
+                raise KeyboardInterrupt
             result = outbox.get(_POLL_S)
             if result is not None:
                 sink.write(result)
