@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from styletransfer.runtime.stylizer import Stylizer
 
 _MAX_SIDE = 8192
+_SETTLE_S = 0.1  # onnxruntime's threads spin for a while after a run and would take the next session's cores
 _MIN_SIDE = 16
 
 
@@ -97,9 +98,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in (width, height)):
         raise SettingsError(f"--size {text}: each side must be {_MIN_SIDE} to {_MAX_SIDE} pixels")
     return width, height
-
-
-_SETTLE_S = 0.1  # onnxruntime's threads spin for a while after a run and would take the next session's cores
 
 
 def measure_interleaved(

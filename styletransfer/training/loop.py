@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from styletransfer.core.card import Painting
+from styletransfer.core.download import file_sha256
 from styletransfer.core.errors import CheckpointError, DivergedError
 from styletransfer.core.pictures import Picture, resize_frame, save_picture
 from styletransfer.core.settings import TrainSettings
@@ -112,8 +112,7 @@ def train(  # noqa: PLR0915
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = loss_dtype(device)
     painting_bchw = load_painting(paths.painting, settings.style_size)
-    digest = hashlib.sha256(paths.painting.read_bytes()).hexdigest()
-    progress = Progress(settings, dataclasses.replace(painting, sha256=digest), step=0)
+    progress = Progress(settings, dataclasses.replace(painting, sha256=file_sha256(paths.painting)), step=0)
     photos = find_photos(paths.photos)
     sampler = PhotoSampler(photos, settings.batch, settings.image_size, settings.seed)
 
