@@ -1,4 +1,4 @@
-"""The grid that a style leaves in flat areas, in grey levels: below about 1.5 there is little to see, in the dark a little more.
+"""The grid that a style leaves in flat areas, in grey levels: hard to see below about 1.5, except in the dark.
 
     python benchmarks/grid.py                      # every shipped style
     python benchmarks/grid.py mine.onnx --json grid.json
