@@ -15,12 +15,10 @@ from styletransfer.core.interrupts import interruption
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from styletransfer.core.card import Painting
     from styletransfer.training.checkpoint import Progress
     from styletransfer.training.data import PhotoSampler
-    from styletransfer.training.network import JohnsonNet, LiveNet
+    from styletransfer.training.network import StyleNet
     from styletransfer.training.vgg import VGGFeatures
 
 _DEFAULT = TrainSettings()
@@ -57,6 +55,9 @@ def train(
     content_weight: Annotated[float, _option("content_weight")] = _DEFAULT.content_weight,
     tv_weight: Annotated[float, _option("tv_weight")] = _DEFAULT.tv_weight,
     smooth_weight: Annotated[float, _option("smooth_weight")] = _DEFAULT.smooth_weight,
+    stability: Annotated[float, typer.Option("--stability", help=TrainSettings.help("stability_weight"))] = (
+        _DEFAULT.stability_weight
+    ),
     style_size: Annotated[int, _option("style_size")] = _DEFAULT.style_size,
     image_size: Annotated[int, _option("image_size")] = _DEFAULT.image_size,
     batch: Annotated[int, _option("batch")] = _DEFAULT.batch,
@@ -99,7 +100,8 @@ def train(
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train", "train a style") from error
-    from styletransfer.training.data import find_photos, load_painting
+    from styletransfer.core.photos import find_photos
+    from styletransfer.training.data import load_painting
 
     asked: dict[str, Any] = {
         "architecture": network,
@@ -111,6 +113,7 @@ def train(
         "style_weight": style_weight,
         "tv_weight": tv_weight,
         "smooth_weight": smooth_weight,
+        "stability_weight": stability,
         "learning_rate": learning_rate,
         "seed": seed,
     }
@@ -140,7 +143,7 @@ def train(
 
 
 def _finish(
-    network: LiveNet | JohnsonNet,
+    network: StyleNet,
     progress: Progress,
     sampler: PhotoSampler,
     painting: Path,
@@ -157,28 +160,29 @@ def _finish(
     psnr_db = export_style(network, make_card(out.stem, progress), out, half)
     save_contact_sheet(network, sampler, painting, sheet)
     save_loss_curve(work / LOG_NAME, curve)
-    losses = ", ".join(f"{name} {progress.losses[name]:,.0f}" for name in ("content", "style", "total"))
+    reported = ("content", "style", "stability", "total")
+    losses = ", ".join(f"{name} {progress.losses[name]:,.0f}" for name in reported if name in progress.losses)
     typer.echo(f"{out}: {progress.step} steps in {progress.seconds:.0f} s on {progress.device}; losses: {losses}")
     typer.echo(f"start: {progress.init}; checked against the network: {psnr_db:.0f} dB")
     typer.echo(f"look at {sheet} and {curve}; try: styletransfer stylize PHOTO --model {out}")
 
 
-def _starts(init: str, settings: TrainSettings) -> dict[str, dict[str, Tensor]]:
-    """The styles that the training may start from: name to weights, of the right network and width."""
+def _starts(init: str, settings: TrainSettings) -> dict[str, StyleNet]:
+    """The networks that the training may start from, by name."""
     from styletransfer.core.errors import ModelError
     from styletransfer.core.zoo import resolve, shipped
     from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
     from styletransfer.training.export import load_style
 
     wanted = (settings.architecture, settings.width)
+    # A live network can lose its norms and go on as a plain one.
+    fitting = {wanted, ("live", settings.width)} if settings.architecture == "plain" else {wanted}
     if init == "none":
         return {}
     if init == "auto":
         loaded = {name: load_style(path) for name, path in shipped().items()}
         return {
-            name: network.state_dict()
-            for name, (network, card) in loaded.items()
-            if (card.architecture, card.channels) == wanted
+            name: network for name, (network, card) in loaded.items() if (card.architecture, card.channels) in fitting
         }
     if Path(init).is_dir():
         network, progress = load_checkpoint(find_checkpoint(Path(init)))
@@ -186,12 +190,12 @@ def _starts(init: str, settings: TrainSettings) -> dict[str, dict[str, Tensor]]:
     else:
         network, card = load_style(resolve(init))
         found = (card.architecture, card.channels)
-    if found != wanted:
+    if found not in fitting:
         raise ModelError(
             f"{init}: it is a {found[0]} network of {found[1]} channels, this training is of {wanted[0]} with "
             f"{wanted[1]}; use --network {found[0]} --channels {found[1]}, or --init none"
         )
-    return {Path(init).stem: network.state_dict()}
+    return {Path(init).stem: network}
 
 
 def _saved_steps(work: Path) -> int:
@@ -213,26 +217,27 @@ def _follow(
     files: tuple[Path, Path, Path],
     vgg: VGGFeatures,
     painting: Painting,
-    starts: dict[str, dict[str, Tensor]],
+    starts: dict[str, StyleNet],
     resume: bool,
     every: tuple[int, int],
     tensorboard: Path | None,
-) -> tuple[LiveNet | JohnsonNet, Progress, PhotoSampler]:
+) -> tuple[StyleNet, Progress, PhotoSampler]:
     """Train with a progress bar; Ctrl-C ends the training after the step that it is in."""
     from styletransfer.training.loop import Callbacks, Paths, train
 
     console = stderr()
     writer = _tensorboard_writer(tensorboard)
-    recent: deque[tuple[float, float, float, float]] = deque(maxlen=20)
+    recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=20)
+    shown = ("content", "style", "tv", "stability")
     with progress() as bar, interruption() as interrupted:
         task = bar.add_task("training", total=settings.steps, note="")
 
         def on_step(step: int, losses: dict[str, float]) -> None:
-            recent.append((time.perf_counter(), losses["content"], losses["style"], losses["tv"]))
+            recent.append((time.perf_counter(), losses))
             seconds = recent[-1][0] - recent[0][0]
             rate = (len(recent) - 1) / seconds if seconds else 0.0
-            content, style, tv = (sum(entry[i] for entry in recent) / len(recent) for i in (1, 2, 3))
-            note = f"{rate:.2f} steps/s  content {content:,.0f}  style {style:,.0f}  tv {tv:,.0f}"
+            means = {name: sum(entry[name] for _, entry in recent) / len(recent) for name in shown if name in losses}
+            note = "  ".join((f"{rate:.2f} steps/s", *(f"{name} {value:,.0f}" for name, value in means.items())))
             bar.update(task, completed=step, note=note)
             if bar.disable and step % 50 == 0:
                 console.print(f"step {step}/{settings.steps}  {note}", markup=False, soft_wrap=True)

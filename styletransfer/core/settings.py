@@ -22,7 +22,7 @@ class Architecture:
     learning_rate: float
 
 
-ARCHITECTURES = {"live": Architecture(64, 3e-3), "johnson": Architecture(128, 1e-3)}
+ARCHITECTURES = {"live": Architecture(64, 3e-3), "plain": Architecture(64, 2e-3), "johnson": Architecture(128, 1e-3)}
 """Networks by name."""
 
 STEPS_FROM_SCRATCH = 1000
@@ -53,6 +53,9 @@ class TrainSettings:
     style_weight: float = _setting(5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6)
     tv_weight: float = _setting(1e-6, "Weight of total variation: more is smoother.", 0.0, 1e3)
     smooth_weight: float = _setting(10.0, "Weight against stripes in smooth gradients.", 0.0, 1e6)
+    stability_weight: float = _setting(
+        0.0, "Weight against flicker in video: the painted picture of a moved photo is the moved picture.", 0.0, 1e6
+    )
     learning_rate: float = _setting(0.0, "Adam's peak learning rate; 0: 3e-3 for live, 1e-3 for johnson.", 0.0, 1.0)
     seed: int = _setting(0, "Seed of every random choice.", 0, 2**31 - 1)
 

@@ -22,7 +22,7 @@ from styletransfer.core.card import Painting
 from styletransfer.core.errors import CheckpointError, SettingsError
 from styletransfer.core.files import explain_os_error
 from styletransfer.core.settings import TrainSettings
-from styletransfer.training.network import NETWORKS, JohnsonNet, LiveNet
+from styletransfer.training.network import NETWORKS, StyleNet
 
 _WEIGHTS, _SETTINGS, _OPTIMISER = "network.safetensors", "settings.json", "optimiser.pt"
 _NAME = re.compile(r"checkpoint-(\d{6,})")
@@ -54,7 +54,7 @@ class Progress:
     losses: dict[str, float] = field(default_factory=dict)
 
 
-def build_network(settings: TrainSettings) -> LiveNet | JohnsonNet:
+def build_network(settings: TrainSettings) -> StyleNet:
     """A freshly initialised network for these settings."""
     return NETWORKS[settings.architecture](settings.width)
 
@@ -103,7 +103,7 @@ def find_checkpoint(path: Path) -> Path:
     return found[-1][1]
 
 
-def load_checkpoint(path: Path) -> tuple[LiveNet | JohnsonNet, Progress]:
+def load_checkpoint(path: Path) -> tuple[StyleNet, Progress]:
     """The network with its weights, and where its training stands.
 
     Raises:

@@ -16,7 +16,7 @@ from styletransfer.core.errors import ExportError, ModelError
 from styletransfer.core.files import write_bytes
 from styletransfer.training.checkpoint import Progress
 from styletransfer.training.graph import build_graph, read_weights
-from styletransfer.training.network import NETWORKS, SIZE_MULTIPLE, JohnsonNet, LiveNet
+from styletransfer.training.network import NETWORKS, SIZE_MULTIPLE, StyleNet
 
 MIN_PSNR_DB = 50.0
 """Least PSNR of a float32 file's uint8 output against the network's."""
@@ -28,7 +28,7 @@ _CHECKED_SHAPES = ((1, 64, 96), (2, 52, 76), (3, 100, 36), (1, 16, 148))
 """Batch, height and width of the pictures that every export is compared on."""
 
 
-def export_style(network: LiveNet | JohnsonNet, card: ModelCard, target: Path, half: bool = False) -> float:
+def export_style(network: StyleNet, card: ModelCard, target: Path, half: bool = False) -> float:
     """Write ``network`` as a style file with ``card`` inside.
 
     Args:
@@ -62,7 +62,7 @@ def export_style(network: LiveNet | JohnsonNet, card: ModelCard, target: Path, h
     return psnr_db
 
 
-def load_style(path: Path) -> tuple[LiveNet | JohnsonNet, ModelCard]:
+def load_style(path: Path) -> tuple[StyleNet, ModelCard]:
     """A network with the weights of a style file that :func:`export_style` wrote, and the file's card.
 
     Raises:
@@ -114,7 +114,7 @@ def make_card(name: str, progress: Progress) -> ModelCard:
     )
 
 
-def _least_psnr_db(network: LiveNet | JohnsonNet, data: bytes) -> float:
+def _least_psnr_db(network: StyleNet, data: bytes) -> float:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

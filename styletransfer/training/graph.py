@@ -16,18 +16,28 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, from_numpy, nn
 
 from styletransfer.core.errors import ModelError
-from styletransfer.training.network import (
-    OUTPUT_CENTRE,
-    OUTPUT_SWING,
+from styletransfer.training.blocks import (
     ConvNorm,
+    GainConv,
     InstanceNorm,
-    JohnsonNet,
-    LiveNet,
+    PlainResidual,
     Residual,
     UpConv,
     UpNorm,
     base_kernels,
     phase_kernels,
+)
+from styletransfer.training.network import (
+    CONTRAST_FLOOR,
+    CONTRAST_STRIDE,
+    OUTPUT_CENTRE,
+    OUTPUT_SWING,
+    PLAIN_PAD,
+    PLAIN_SWING,
+    JohnsonNet,
+    LiveNet,
+    PlainNet,
+    StyleNet,
 )
 
 OPSET = 18
@@ -70,11 +80,15 @@ class _Graph:
     def pad(self, x: str, pixels: int, mode: str = "reflect") -> str:
         return self.add("Pad", x, self.integers(0, 0, pixels, pixels, 0, 0, pixels, pixels), mode=mode)
 
-    def conv(self, x: str, name: str, weight: Tensor, bias: Tensor | None, stride: int = 1) -> str:
+    def conv(self, x: str, name: str, weight: Tensor, bias: Tensor | None, stride: int = 1, *, zeros: int = 0) -> str:
         inputs = [x, self.real(f"{name}.weight", weight)]
         if bias is not None:
             inputs.append(self.real(f"{name}.bias", bias))
-        return self.add("Conv", *inputs, strides=[stride, stride], kernel_shape=list(weight.shape[2:]))
+        kernel = list(weight.shape[2:])
+        return self.add("Conv", *inputs, strides=[stride, stride], kernel_shape=kernel, pads=[zeros] * 4)
+
+    def gain_conv(self, x: str, name: str, module: GainConv) -> str:
+        return self.conv(x, name, module.kernels(), module.bias, module.stride[0], zeros=1)
 
     def reshape(self, x: str, *parts: str) -> str:
         """Reshape to the parts in a row; 0 keeps a dimension, -1 is what is left over."""
@@ -107,12 +121,13 @@ class _Graph:
         return self.add("Add", x, self.norm(y, f"{name}.second_norm", module.second_norm))
 
     def up_norm(self, x: str, name: str, module: UpNorm) -> str:
-        """``pixel_shuffle``: columns interleave first, then rows."""
         kernels = phase_kernels(module.conv.weight)
         y = self.conv(self.pad(x, 1, "edge"), f"{name}.conv", kernels, None)
-        y = self.add("Relu", self.norm(y, f"{name}.norm", module.norm))
-        height = self.add("Shape", x, start=2, end=3)
-        channels = kernels.shape[0] // 4
+        return self.shuffle(self.add("Relu", self.norm(y, f"{name}.norm", module.norm)), kernels.shape[0] // 4)
+
+    def shuffle(self, y: str, channels: int) -> str:
+        """``pixel_shuffle`` by 2: columns interleave first, then rows."""
+        height = self.add("Shape", y, start=2, end=3)
         y = self.reshape(y, self.integers(0, 2 * channels, 2, -1))
         y = self.add("Transpose", y, perm=[0, 1, 3, 2])
         y = self.reshape(y, self.integers(0, channels, 2), height, self.integers(-1))
@@ -128,33 +143,78 @@ class _Graph:
         x = self.add("Clip", x, self.real("black", 0.0), self.real("white", 255.0))
         return self.cast(x, TensorProto.UINT8)
 
-    def live(self, x: str, net: LiveNet) -> str:
+    def frame(self) -> str:
+        """The input as ``[N, 3, H, W]``, 0..255."""
+        return self.cast(self.add("Transpose", _INPUT, perm=[0, 3, 1, 2]), self.real_type)
+
+    def live(self, net: LiveNet) -> None:
+        x = self.frame()
         weight, bias = _take_bytes(net.stem.weight, net.stem.bias)
         x = self.add("Relu", self.conv(self.pad(x, 1), "stem", weight, bias, 2))
         x = self.conv_norm(x, "down", net.down)
         x = self.blocks(x, net.body)
         x = self.pad(self.up_norm(x, "up", net.up), 1, "edge")
-        kernels, bias = _pixel_order(phase_kernels(net.last.weight)), net.last.bias
-        height = self.add("Shape", x, start=2, end=3)  # of the padded features
-        height = self.add("Sub", height, self.integers(2))
-        x = self.pixels(self.conv(x, "last", kernels, None if bias is None else bias.repeat(4)))
-        # [N, (row, column, RGB), h, w] to [N, 2h, 2w, RGB], on bytes.
+        self.write(self.pixels(self.last(x, net.last.weight, net.last.bias)))
+
+    def plain(self, net: PlainNet) -> None:
+        x = self.pad(self.contrast(), PLAIN_PAD)
+        x = self.add("Relu", self.gain_conv(x, "stem", net.stem))
+        x = self.add("Relu", self.gain_conv(x, "down", net.down))
+        for index, module in enumerate(net.body):
+            block = _as(PlainResidual, module)
+            y = self.add("Relu", self.gain_conv(x, f"body.{index}.first", block.first))
+            x = self.add("Add", x, self.gain_conv(y, f"body.{index}.second", block.second))
+        kernels = phase_kernels(net.up.kernels())
+        bias = None if net.up.bias is None else net.up.bias.repeat_interleave(4)
+        x = self.shuffle(self.add("Relu", self.conv(x, "up", kernels, bias)), kernels.shape[0] // 4)
+        margin = PLAIN_PAD // 2 - 3
+        inside = [self.integers(value, value) for value in (margin, -margin)]
+        x = self.last(self.add("Slice", x, *inside, self.integers(2, 3)), net.last.kernels(), net.last.bias)
+        scale = self.put("output_scale", np.array(1 / PLAIN_SWING, np.float32))
+        middle = self.put("output_middle", np.array(PLAIN_SWING, np.uint8))
+        x = self.cast(x, TensorProto.FLOAT) if self.half else x
+        self.write(self.add("QuantizeLinear", x, scale, middle))  # which rounds and cuts off, too
+
+    def contrast(self) -> str:
+        """:func:`normalise_contrast` of the frame, ``[N, 3, H, W]``; the statistics in float32."""
+        ends = (self.integers(0, 0), self.integers(2**31, 2**31), self.integers(1, 2))
+        sample = self.add("Slice", _INPUT, *ends, self.integers(CONTRAST_STRIDE, CONTRAST_STRIDE))
+        sample = self.cast(sample, TensorProto.FLOAT)
+        axes = self.integers(1, 2, 3)
+        mean = self.add("ReduceMean", sample, axes)
+        difference = self.add("Sub", sample, mean)
+        variance = self.add("ReduceMean", self.add("Mul", difference, difference), axes)
+        floor = self.put("contrast_floor", np.array(CONTRAST_FLOOR * _INPUT_SCALE**2, np.float32))
+        deviation = self.add("Sqrt", self.add("Add", variance, floor))
+        if self.half:
+            mean, deviation = self.cast(mean, self.real_type), self.cast(deviation, self.real_type)
+        return self.add("Div", self.add("Sub", self.frame(), mean), deviation)
+
+    def last(self, x: str, weight: Tensor, bias: Tensor | None) -> str:
+        """The last step up, of features with a margin of one pixel: ``[N, (row, column, RGB), h, w]``."""
+        kernels = _pixel_order(phase_kernels(weight))
+        return self.conv(x, "last", kernels, None if bias is None else bias.repeat(4))
+
+    def write(self, x: str) -> None:
+        """Bytes ``[N, (row, column, RGB), h, w]`` to the output ``[N, 2h, 2w, RGB]``."""
+        height = self.add("Shape", x, start=2, end=3)
         x = self.reshape(x, self.integers(0, 2, 6, -1))
         x = self.add("Transpose", x, perm=[0, 1, 3, 2])
         x = self.reshape(x, self.integers(0, 2), height, self.integers(-1))
         x = self.add("Transpose", x, perm=[0, 2, 1, 3])
         double = self.add("Mul", height, self.integers(2))
         shape = self.add("Concat", self.integers(0), double, self.integers(-1, 3), axis=0)
-        return self.add("Reshape", x, shape, output=_OUTPUT)
+        self.add("Reshape", x, shape, output=_OUTPUT)
 
-    def johnson(self, x: str, net: JohnsonNet) -> str:
+    def johnson(self, net: JohnsonNet) -> None:
+        x = self.frame()
         for index, module in enumerate(net.stem):
             x = self.conv_norm(x, f"stem.{index}", _as(ConvNorm, module), takes_bytes=index == 0)
         x = self.blocks(x, net.body)
         for index, module in enumerate(net.up):
             x = self.up_norm(x, f"up.{index}", _as(UpNorm, module))
         x = self.pixels(self.conv(self.pad(x, 4), "last", net.last.weight, net.last.bias))
-        return self.add("Transpose", x, output=_OUTPUT, perm=[0, 2, 3, 1])
+        self.add("Transpose", x, output=_OUTPUT, perm=[0, 2, 3, 1])
 
     def blocks(self, x: str, body: nn.Sequential) -> str:
         for index, module in enumerate(body):
@@ -162,7 +222,7 @@ class _Graph:
         return x
 
 
-def build_graph(network: LiveNet | JohnsonNet, half: bool = False) -> onnx.ModelProto:
+def build_graph(network: StyleNet, half: bool = False) -> onnx.ModelProto:
     """The network as an ONNX model: uint8 RGB ``[N, H, W, 3]`` in and out, N, H and W free.
 
     Args:
@@ -170,12 +230,12 @@ def build_graph(network: LiveNet | JohnsonNet, half: bool = False) -> onnx.Model
         half: weights and activations in float16, the norms in float32.
     """
     graph = _Graph(half)
-    x = graph.add("Transpose", _INPUT, perm=[0, 3, 1, 2])
-    x = graph.cast(x, graph.real_type)
-    if isinstance(network, LiveNet):
-        graph.live(x, network)
+    if isinstance(network, PlainNet):
+        graph.plain(network)
+    elif isinstance(network, LiveNet):
+        graph.live(network)
     else:
-        graph.johnson(x, network)
+        graph.johnson(network)
     ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", "H", "W", 3]) for name in (_INPUT, _OUTPUT)]
     proto = helper.make_graph(graph.nodes, "style", ends[:1], ends[1:], list(graph.initialisers.values()))
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
@@ -184,32 +244,54 @@ def build_graph(network: LiveNet | JohnsonNet, half: bool = False) -> onnx.Model
     return model
 
 
-def read_weights(model: onnx.ModelProto, network: LiveNet | JohnsonNet) -> None:
+def read_weights(model: onnx.ModelProto, network: StyleNet) -> None:
     """Load a network's weights from a graph that :func:`build_graph` made, of either precision.
 
     Raises:
         ModelError: the graph is of another network or width.
     """
-    stored = {entry.name: numpy_helper.to_array(entry).astype(np.float32) for entry in model.graph.initializer}
-    state: dict[str, Tensor] = {}
+    stored = {
+        entry.name: from_numpy(numpy_helper.to_array(entry).astype(np.float32)) for entry in model.graph.initializer
+    }
     try:
-        for name, parameter in network.state_dict().items():
-            value = from_numpy(stored[name])
-            owner = network.get_submodule(name.rpartition(".")[0])
-            if isinstance(owner, UpConv):
-                value = _read_up_conv(value, last=owner is network.last)
-            elif isinstance(owner, InstanceNorm):
-                value = value[:: owner.share]
-            if value.shape != parameter.shape:
-                raise ModelError(f"its {name} has shape {tuple(value.shape)}, this network's {tuple(parameter.shape)}")
-            state[name] = value
-        first = "stem.weight" if isinstance(network, LiveNet) else "stem.0.conv.weight"
-        state[first] = state[first] * _INPUT_SCALE
-        if isinstance(network, LiveNet):
-            state["stem.bias"] = state["stem.bias"] + state[first].sum((1, 2, 3))
+        state = _read_plain(stored, network) if isinstance(network, PlainNet) else _read_normed(stored, network)
     except KeyError as error:
         raise ModelError(f"it has no weights named {error}") from error
+    for name, parameter in network.state_dict().items():
+        if state[name].shape != parameter.shape:
+            raise ModelError(
+                f"its {name} has shape {tuple(state[name].shape)}, this network's {tuple(parameter.shape)}"
+            )
     network.load_state_dict(state)
+
+
+def _read_normed(stored: dict[str, Tensor], network: LiveNet | JohnsonNet) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for name in network.state_dict():
+        value = stored[name]
+        owner = network.get_submodule(name.rpartition(".")[0])
+        if isinstance(owner, UpConv):
+            value = _read_up_conv(value, last=owner is network.last)
+        elif isinstance(owner, InstanceNorm):
+            value = value[:: owner.share]
+        state[name] = value
+    first = "stem.weight" if isinstance(network, LiveNet) else "stem.0.conv.weight"
+    state[first] = state[first] * _INPUT_SCALE
+    if isinstance(network, LiveNet):
+        state["stem.bias"] = state["stem.bias"] + state[first].sum((1, 2, 3))
+    return state
+
+
+def _read_plain(stored: dict[str, Tensor], network: PlainNet) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, GainConv):
+            kernels, bias = stored[f"{name}.weight"], stored[f"{name}.bias"]
+            if name in ("up", "last"):
+                kernels, bias = (_read_up_conv(value, last=name == "last") for value in (kernels, bias))
+            state[f"{name}.gain"] = kernels.flatten(1).norm(dim=1)
+            state[f"{name}.weight"], state[f"{name}.bias"] = kernels, bias
+    return state
 
 
 def _take_bytes(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -219,7 +301,7 @@ def _take_bytes(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | N
 
 def _read_up_conv(value: Tensor, last: bool) -> Tensor:
     if value.ndim == 1:
-        return value[: len(value) // 4]
+        return value[: len(value) // 4] if last else value[::4]
     return base_kernels(_channel_order(value) if last else value)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from styletransfer.core.card import Painting
 from styletransfer.core.download import file_sha256
 from styletransfer.core.errors import CheckpointError, DivergedError
+from styletransfer.core.photos import find_photos
 from styletransfer.core.pictures import Picture, resize_frame, save_picture
 from styletransfer.core.settings import TrainSettings
 from styletransfer.training.checkpoint import (
@@ -28,10 +29,12 @@ from styletransfer.training.checkpoint import (
     load_optimiser,
     save_checkpoint,
 )
-from styletransfer.training.data import PhotoSampler, find_photos, load_painting
+from styletransfer.training.data import PhotoSampler, load_painting
+from styletransfer.training.folding import fold_norms
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
-from styletransfer.training.network import JohnsonNet, LiveNet
+from styletransfer.training.network import LiveNet, PlainNet, StyleNet
+from styletransfer.training.steadiness import PICTURES, Disturbance, steadiness_loss
 from styletransfer.training.vgg import VGGFeatures
 
 LOG_NAME = "log.jsonl"
@@ -39,6 +42,7 @@ PREVIEW_NAME = "preview.png"
 _BETAS = (0.9, 0.99)  # the default 0.999 remembers the first, enormous gradients for too long
 _WARM_UP, _WARM_UP_FROM_A_STYLE = 0.3, 0.05  # share of the steps in which the learning rate rises
 _LOSS_WINDOW = 50  # steps that the card's losses are averaged over
+_FOLDED_BATCHES = 16  # of photos that stand for all where norms are folded
 _PREVIEW_PHOTOS = 4
 _PREVIEW_SIDE = 256
 
@@ -81,10 +85,10 @@ def train(  # noqa: PLR0915
     vgg: VGGFeatures,
     painting: Painting,
     *,
-    init: Mapping[str, dict[str, Tensor]] | None = None,
+    init: Mapping[str, StyleNet] | None = None,
     resume: bool = False,
     callbacks: Callbacks | None = None,
-) -> tuple[LiveNet | JohnsonNet, Progress, PhotoSampler]:
+) -> tuple[StyleNet, Progress, PhotoSampler]:
     """Train a network on one painting.
 
     Args:
@@ -92,8 +96,9 @@ def train(  # noqa: PLR0915
         paths: the painting, the photos, the working folder.
         vgg: the loss network.
         painting: what goes onto the card; its sha256 is filled in here.
-        init: styles to start from, name to weights; of several, the one that already has the lowest loss for this
-            painting is taken. ``None`` or empty: from scratch.
+        init: networks to start from by name; of several, the one that already has the lowest loss for this painting
+            is taken, and a ``live`` one loses its norms where a ``plain`` one is trained. ``None`` or empty: from
+            scratch.
         resume: continue from the latest checkpoint in ``paths.work``; the losses then equal an uninterrupted run's.
         callbacks: how to follow and stop it.
 
@@ -156,6 +161,12 @@ def train(  # noqa: PLR0915
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 stylized = network(photo)
             terms = objective(stylized.float(), photo, batch.gradients)
+            if settings.stability_weight:
+                disturbance = Disturbance.sample(settings.seed, step, min(PICTURES, settings.batch))
+                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                    moved = network(disturbance.spoil(disturbance.move(photo[-PICTURES:])))
+                unsteady = steadiness_loss(stylized[-PICTURES:], moved, disturbance)
+                terms = dataclasses.replace(terms, stability=settings.stability_weight * unsteady)
             optimiser.zero_grad(set_to_none=True)
             terms.total().backward()  # type: ignore[no-untyped-call]
             losses = terms.floats()
@@ -197,18 +208,19 @@ def learning_rate(step: int, settings: TrainSettings, warm: bool) -> float:
     return peak * max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
 
 
-def _start_from(
-    init: Mapping[str, dict[str, Tensor]], network: nn.Module, objective: Objective, sampler: PhotoSampler
-) -> str:
+def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Objective, sampler: PhotoSampler) -> str:
     """Load the candidate with the lowest loss on the first photos; returns its name."""
-    photo = sampler(0).photos.to(next(network.parameters()).device).float()
+    device = next(network.parameters()).device
+    photo = sampler(0).photos.to(device).float()
     losses: dict[str, float] = {}
-    for name, weights in init.items():
-        network.load_state_dict(weights)
+    for name, candidate in init.items():
         with torch.no_grad():
-            losses[name] = float(objective(network(photo), photo).total())
+            losses[name] = float(objective(candidate.to(device)(photo), photo).total())
     best = min(losses, key=losses.__getitem__)
-    network.load_state_dict(init[best])
+    start = init[best]
+    if isinstance(network, PlainNet) and isinstance(start, LiveNet):
+        start = fold_norms(start, (sampler(step).photos.to(device).float() for step in range(_FOLDED_BATCHES)))
+    network.load_state_dict(start.state_dict())
     return best
 
 

@@ -188,21 +188,27 @@ class LossTerms:
         style: weighted style loss.
         tv: weighted total variation.
         smooth: weighted smoothness loss of the synthetic gradients.
+        stability: weighted loss against flicker (:mod:`styletransfer.training.steadiness`), where it is asked for.
     """
 
     content: Tensor
     style: Tensor
     tv: Tensor
     smooth: Tensor
+    stability: Tensor | None = None
 
     def total(self) -> Tensor:
         """The objective that training minimises."""
-        return self.content + self.style + self.tv + self.smooth
+        known = self.content + self.style + self.tv + self.smooth
+        return known if self.stability is None else known + self.stability
 
     def floats(self) -> dict[str, float]:
         """The terms and their total as Python numbers."""
-        values = torch.stack([self.content, self.style, self.tv, self.smooth, self.total()]).tolist()
-        return dict(zip(("content", "style", "tv", "smooth", "total"), values, strict=True))
+        terms = {"content": self.content, "style": self.style, "tv": self.tv, "smooth": self.smooth}
+        if self.stability is not None:
+            terms["stability"] = self.stability
+        terms["total"] = self.total()
+        return dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
 
 
 class Objective:
@@ -253,11 +259,15 @@ class Objective:
         pictures = features[STYLE_LAYERS[0]].shape[0]
         if first == pictures:
             return features[STYLE_LAYERS[0]].new_zeros((), dtype=torch.float32)
+        grams = {name: gram_matrix(features[name])[first:] for name in STYLE_LAYERS}
+        return self.style_of(grams) * ((pictures - first) / pictures)
+
+    def style_of(self, grams: dict[str, Tensor]) -> Tensor:
+        """The weighted style loss of pictures whose Gram matrices are known."""
         losses = [
-            weight * style_loss(gram_matrix(features[name])[first:], self.painting_grams[name])
-            for name, weight in self.layer_weights.items()
+            weight * style_loss(grams[name], self.painting_grams[name]) for name, weight in self.layer_weights.items()
         ]
-        return torch.stack(losses).sum() * ((pictures - first) / pictures)
+        return torch.stack(losses).sum()
 
     def __call__(self, stylized_bchw: Tensor, photo_bchw: Tensor, gradients: int = 0) -> LossTerms:
         """The losses of stylized pictures against their photos.
@@ -268,8 +278,16 @@ class Objective:
             gradients: how many pictures at the front of the batch are synthetic colour gradients; they are held to
                 smoothness instead of style.
         """
-        with torch.no_grad():
-            target = self.vgg(photo_bchw, last=CONTENT_LAYER)[CONTENT_LAYER]
+        return self.against(stylized_bchw, self.content_target(photo_bchw), gradients)
+
+    @torch.no_grad()
+    def content_target(self, photo_bchw: Tensor) -> Tensor:
+        """The photos' features that the content loss compares with."""
+        target: Tensor = self.vgg(photo_bchw, last=CONTENT_LAYER)[CONTENT_LAYER]
+        return target
+
+    def against(self, stylized_bchw: Tensor, target: Tensor, gradients: int = 0) -> LossTerms:
+        """As a call, with the photos' :meth:`content_target` in place of the photos."""
         features = self.vgg(stylized_bchw)
         share = gradients / stylized_bchw.shape[0]
         return LossTerms(

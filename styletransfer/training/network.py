@@ -1,19 +1,19 @@
-"""The image transformation networks: ``johnson`` (the paper's) and ``live`` (at a quarter of the resolution).
+"""The image transformation networks: ``johnson`` (the paper's), ``live`` (at a quarter of the resolution), ``plain``.
 
-Both map RGB ``[N, 3, H, W]`` in 0..255 to RGB of the same shape, in a range slightly wider than 0..255 (clamped
+All map RGB ``[N, 3, H, W]`` in 0..255 to RGB of the same shape, in a range slightly wider than 0..255 (clamped
 by whoever makes a picture of it). ``H`` and ``W`` are multiples of :data:`SIZE_MULTIPLE` and at least 16.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
+from styletransfer.training.blocks import ConvNorm, GainConv, PlainResidual, Residual, UpConv, UpNorm, phase_kernels
+
 SIZE_MULTIPLE = 4
-"""Both networks halve the resolution twice."""
+"""All networks halve the resolution twice."""
 
 OUTPUT_CENTRE, OUTPUT_SWING = 127.5, 150.0
 """Johnson et al.'s scaled tanh: 127.5 ± 150, so that 0 and 255 lie where the gradient still flows."""
@@ -27,153 +27,6 @@ def scale_input(photo_bchw: Tensor) -> Tensor:
 def scale_output(features_bchw: Tensor) -> Tensor:
     """Unbounded to 127.5 ± 150."""
     return torch.tanh(features_bchw) * OUTPUT_SWING + OUTPUT_CENTRE
-
-
-class InstanceNorm(nn.Module):
-    """Instance norm with scale and shift (Ulyanov, Vedaldi, Lempitsky 2016).
-
-    Departure: ε is 1e-3, not 1e-5, so that the faint steps of a smooth sky are not amplified to full contrast.
-
-    Args:
-        channels: of the input.
-        share: how many neighbouring channels share one scale and shift (the phases of :class:`UpConv`).
-    """
-
-    def __init__(self, channels: int, share: int = 1) -> None:
-        super().__init__()
-        self.share = share
-        self.weight = nn.Parameter(torch.ones(channels // share))
-        self.bias = nn.Parameter(torch.zeros(channels // share))
-        self.eps = 1e-3
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to the same shape."""
-        weight: Tensor = self.weight
-        bias: Tensor = self.bias
-        if self.share > 1:
-            weight, bias = weight.repeat_interleave(self.share), bias.repeat_interleave(self.share)
-        # A group norm of one channel a group is an instance norm, and keeps channels_last memory.
-        if x.is_cuda or not torch.is_grad_enabled():
-            return F.group_norm(x, x.shape[1], weight, bias, self.eps)
-        normed: Tensor = _InstanceNormCPU.apply(x, weight, bias, self.eps)
-        return normed
-
-
-class _InstanceNormCPU(torch.autograd.Function):
-    """Instance norm whose backward pass is a few passes over channels_last rows; torch's is 8 times slower."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        n, c, h, w = x.shape
-        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-        normed, mean, rstd = torch.native_group_norm(x, weight, bias, n, c, h * w, c, eps)
-        ctx.save_for_backward(x, weight, mean, rstd)
-        return normed
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, weight, mean, rstd = ctx.saved_tensors
-        n, c, h, w = x.shape
-        rows, grad = (t.permute(0, 2, 3, 1).reshape(n, h * w, c) for t in (x, grads[0]))
-        mean, rstd = mean.float().view(n, 1, c), rstd.float().view(n, 1, c)
-        centred = torch.addcmul((-mean * rstd).to(x.dtype), rows, rstd.to(x.dtype))
-        sum_grad = grad.sum(1, keepdim=True, dtype=torch.float32)
-        sum_product = (grad * centred).sum(1, keepdim=True, dtype=torch.float32)
-        scale = weight.float() * rstd
-        shift = torch.addcmul(
-            (-scale * sum_grad / (h * w)).to(x.dtype), centred, (-scale * sum_product / (h * w)).to(x.dtype)
-        )
-        grad_x = torch.addcmul(shift, grad, scale.to(x.dtype))
-        parameters = (sum_product.sum((0, 1)), sum_grad.sum((0, 1)))
-        return grad_x.reshape(n, h, w, c).permute(0, 3, 1, 2), *parameters, None
-
-
-class UpConv(nn.Module):
-    """Nearest-neighbour ↑2 and 3x3 convolution, computed at the low resolution as four phases.
-
-    Each output phase of "repeat every pixel, then convolve" is a convolution of the small picture whose kernel sums
-    the taps that fall on the same pixel. That is the same function (but for the border, which repeats the outermost
-    pixel) without a full-size intermediate. Unlike a free sub-pixel convolution (Shi et al. 2016) its phases agree
-    on every constant input, which keeps the grid out (Odena et al. 2016).
-    """
-
-    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
-        super().__init__()
-        convolution = nn.Conv2d(inputs, outputs, 3, bias=bias)
-        self.weight = convolution.weight
-        self.bias = convolution.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to the phases ``[N, 4 · outputs, H, W]``: ``pixel_shuffle`` by 2 makes the picture."""
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), phase_kernels(self.weight), bias)
-
-
-def phase_kernels(weight: Tensor) -> Tensor:
-    """Kernels of :class:`UpConv`: ``[outputs, inputs, 3, 3]`` to ``[4 · outputs, inputs, 3, 3]``."""
-    # taps[phase, low-resolution offset, tap]: output pixel 2i + phase sees pixels (2i + phase + tap - 1) // 2.
-    taps = weight.new_tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
-    outputs, inputs = weight.shape[:2]
-    kernels = torch.einsum("auk,bvl,oikl->oabiuv", taps, taps, weight)
-    return kernels.reshape(4 * outputs, inputs, 3, 3)
-
-
-def base_kernels(phases: Tensor) -> Tensor:
-    """The inverse of :func:`phase_kernels`."""
-    a = phases.reshape(-1, 2, 2, *phases.shape[1:])  # [outputs, phase y, phase x, inputs, 3, 3]
-    rows = torch.stack([a[:, 0, ..., 0, :], a[:, 0, ..., 1, :] - a[:, 1, ..., 2, :], a[:, 1, ..., 2, :]], dim=-2)
-    columns = [rows[:, 0, ..., 0], rows[:, 0, ..., 1] - rows[:, 1, ..., 2], rows[:, 1, ..., 2]]
-    return torch.stack(columns, dim=-1)
-
-
-class ConvNorm(nn.Module):
-    """Reflection padding, convolution, instance norm and, if ``relu``, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, relu: bool = True) -> None:
-        super().__init__()
-        self.pad = kernel // 2
-        self.relu = relu
-        # Instance norm subtracts the mean, so a bias before it would do nothing.
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
-        self.norm = InstanceNorm(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, outputs, H / stride, W / stride]``."""
-        x = self.norm(self.conv(F.pad(x, (self.pad,) * 4, mode="reflect")))
-        return F.relu(x) if self.relu else x
-
-
-class UpNorm(nn.Module):
-    """:class:`UpConv`, instance norm with one scale and shift for the four phases, ReLU, pixel shuffle."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = UpConv(inputs, outputs)
-        self.norm = InstanceNorm(4 * outputs, share=4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
-        return F.pixel_shuffle(F.relu(self.norm(self.conv(x))), 2)
-
-
-class Residual(nn.Module):
-    """conv 3x3, norm, ReLU, conv 3x3, norm, plus the input; no ReLU after the addition (Gross & Wilber 2016).
-
-    The input is padded once, by 2 pixels, and the convolutions take one each.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, bias=False)
-        self.first_norm = InstanceNorm(channels)
-        self.second = nn.Conv2d(channels, channels, 3, bias=False)
-        self.second_norm = InstanceNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` to the same shape."""
-        y = F.relu(self.first_norm(self.first(F.pad(x, (2,) * 4, mode="reflect"))))
-        residual: Tensor = self.second_norm(self.second(y))
-        return x + residual
 
 
 class JohnsonNet(nn.Module):
@@ -235,5 +88,68 @@ class LiveNet(nn.Module):
         return phases
 
 
-NETWORKS: dict[str, type[LiveNet] | type[JohnsonNet]] = {"live": LiveNet, "johnson": JohnsonNet}
+class PlainNet(nn.Module):
+    """:class:`LiveNet` with nothing but convolutions between one reflection padding and the output.
+
+    Norms and paddings cost a CPU as much time as the convolutions, and a file of 8-bit integers gains nothing with
+    them. In place of the norms the *photo* is brought to mean 0 and variance 1, once (:func:`normalise_contrast`); the
+    convolutions are padded with zeros, and the padding of :data:`PLAIN_PAD` pixels keeps the frame that this would
+    leave out of the picture. The output is linear: rounding to bytes cuts it off for nothing, a tanh costs a pass.
+
+    Args:
+        channels: width of the residual blocks.
+    """
+
+    def __init__(self, channels: int = 64) -> None:
+        super().__init__()
+        self.stem = GainConv(3, 16, 2)
+        self.down = GainConv(16, channels, 2)
+        self.body = nn.Sequential(*(PlainResidual(channels) for _ in range(4)))
+        # At half the resolution 8 channels cost half of 16.
+        self.up = GainConv(channels, channels // 4, padding=0)
+        self.last = GainConv(channels // 4, 3, padding=0, gain=0.1)  # a mid-grey start
+
+    def forward(self, photo_bchw: Tensor) -> Tensor:
+        """RGB ``[N, 3, H, W]`` 0..255 to the stylized RGB of the same shape."""
+        x = F.pad(normalise_contrast(photo_bchw), (PLAIN_PAD,) * 4, mode="reflect")
+        x = self.body(F.relu(self.down(F.relu(self.stem(x)))))
+        up_bias: Tensor = self.up.bias.repeat_interleave(4)  # type: ignore[union-attr]
+        x = F.pixel_shuffle(F.relu(F.conv2d(x, phase_kernels(self.up.kernels()), up_bias)), 2)
+        margin = PLAIN_PAD // 2 - 3  # of what is left of the padding, all but the pixel that the last one takes
+        x = x[:, :, margin:-margin, margin:-margin]
+        last_bias: Tensor = self.last.bias.repeat_interleave(4)  # type: ignore[union-attr]
+        x = F.conv2d(x, phase_kernels(self.last.kernels()), last_bias)
+        return F.pixel_shuffle(x, 2) * PLAIN_SWING + PLAIN_SWING
+
+
+PLAIN_PAD = 8
+"""Pixels that :class:`PlainNet` pads a photo with, by reflection."""
+
+PLAIN_SWING = 128.0
+"""Its output -1..1 is 0..256, which onnxruntime turns into bytes in one step."""
+
+CONTRAST_STRIDE, CONTRAST_FLOOR = 4, 0.01
+"""Every how manyth pixel :func:`normalise_contrast` looks at, and what it adds to the variance."""
+
+
+def normalise_contrast(photo_bchw: Tensor) -> Tensor:
+    """RGB 0..255 to mean 0, variance 1 over a picture's own pixels and channels.
+
+    The floor keeps an all but even picture from being blown up to full contrast.
+    """
+    x = scale_input(photo_bchw)
+    sample = x[:, :, ::CONTRAST_STRIDE, ::CONTRAST_STRIDE]
+    mean = sample.mean((1, 2, 3), keepdim=True)
+    variance = (sample - mean).square().mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (variance + CONTRAST_FLOOR).rsqrt()
+
+
+StyleNet = LiveNet | JohnsonNet | PlainNet
+"""Any of them."""
+
+NETWORKS: dict[str, type[LiveNet] | type[JohnsonNet] | type[PlainNet]] = {
+    "live": LiveNet,
+    "johnson": JohnsonNet,
+    "plain": PlainNet,
+}
 """Networks by the names of :data:`styletransfer.core.settings.ARCHITECTURES`."""

@@ -58,7 +58,8 @@ def save_loss_curve(log: Path, path: Path) -> None:
     window = max(1, len(entries) // 50)
     kernel = np.ones(window) / window
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for name in ("total", "content", "style") if entries else ():  # none: the log was lost
+    shown = [name for name in ("total", "content", "style", "stability") if entries and name in entries[0]]
+    for name in shown:  # none where the log was lost
         values = np.array([entry[name] for entry in entries])
         axes.plot(steps[window - 1 :], np.convolve(values, kernel, mode="valid"), label=name)
     axes.set(xlabel="step", ylabel="loss", yscale="log", title="training losses")

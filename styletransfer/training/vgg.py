@@ -6,6 +6,7 @@ on RGB 0..255 less :data:`MEAN_RGB`. (``IMAGENET1K_V1``, torchvision's own train
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 from styletransfer.core.download import cache_dir, download
 from styletransfer.core.errors import InputError
@@ -28,6 +30,8 @@ _DEPTHS = (2, 2, 3, 3)  # convolutions a stage
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 """Names of what :meth:`VGGFeatures.forward` returns: each stage's last ReLU."""
 
+_CONV5_1 = 24  # its number in torchvision's network
+
 ENVIRONMENT = "STYLETRANSFER_VGG16"
 _URL = "https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth"
 _HASH_PREFIX = "88682ab5"
@@ -38,6 +42,10 @@ class VGGFeatures(nn.Module):
 
     Args:
         widths: channels of the four stages; tests use thin ones.
+
+    Attributes:
+        conv5_1: the next convolution, frozen too, where the weights' file holds it; Gatys et al. 2016 use it.
+        saves_memory: asks those who optimise pictures to compute feature maps twice instead of keeping them.
     """
 
     def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
@@ -50,6 +58,8 @@ class VGGFeatures(nn.Module):
                 stage.extend((nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)))
                 inputs = width
             self.stages.append(stage)
+        self.conv5_1: nn.Conv2d | None = None
+        self.saves_memory = False
         self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -70,6 +80,23 @@ class VGGFeatures(nn.Module):
             if name == last:
                 return features
         raise ValueError(f"last is {last!r}; allowed: {', '.join(LAYERS)}")
+
+    @property
+    def first_stage(self) -> nn.Sequential:
+        """The convolutions up to relu1_2."""
+        stage = self.stages[0]
+        assert isinstance(stage, nn.Sequential)
+        return stage
+
+    def later_stages(self, pooled: Tensor) -> dict[str, Tensor]:
+        """Features from relu2_2 on, of a pooled relu1_2; only they are kept, not what lies between (checkpointing)."""
+        features: dict[str, Tensor] = {}
+        x = pooled
+        for index in range(1, len(LAYERS)):
+            segment = self.stages[index] if index == 1 else nn.Sequential(nn.MaxPool2d(2), self.stages[index])
+            x = checkpoint(segment, x, use_reentrant=False) if torch.is_grad_enabled() else segment(x)
+            features[LAYERS[index]] = x
+        return features
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The ten convolutions in order."""
@@ -120,7 +147,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _from_state(state: dict[str, Tensor], path: Path) -> VGGFeatures:
-    """Sort torchvision's numbered convolutions into stages; deeper layers are left out."""
+    """Sort torchvision's numbered convolutions into stages; layers behind conv5_1 are left out."""
     numbered = {
         (int(match[1]), match[2]): value
         for key, value in state.items()
@@ -135,4 +162,8 @@ def _from_state(state: dict[str, Tensor], path: Path) -> VGGFeatures:
         raise InputError(
             f"{path}: these are not VGG-16's weights (torchvision's names features.0 … features.21 expected)"
         ) from error
+    fifth = nn.Conv2d(WIDTHS[-1], WIDTHS[-1], 3, padding=1).requires_grad_(False)
+    with contextlib.suppress(KeyError, RuntimeError):  # it is not there: few need it
+        fifth.load_state_dict({kind: numbered[_CONV5_1, kind] for kind in ("weight", "bias")})
+        vgg.conv5_1 = fifth
     return vgg

@@ -137,6 +137,14 @@ def test_auto_starts_from_the_shipped_styles_of_the_same_network(train, tmp_path
     assert "start: none;" in train("--steps", 1, init="auto").out
 
 
+def test_a_plain_network_is_made_of_a_live_style(train, tmp_path, quick):
+    make_style(quick, tmp_path / "start.onnx")
+    outcome = train("--steps", 1, "--network", "plain", init=tmp_path / "start.onnx")
+    assert outcome.status == 0, outcome.err
+    card = load_style(tmp_path / "out" / "stripes.onnx")[1]
+    assert (card.architecture, card.training["init"]) == ("plain", "start")
+
+
 # ---- bad input ----
 
 

@@ -154,7 +154,7 @@ def test_a_crash_between_two_checkpoints_costs_the_steps_since_the_last(run, tmp
 
 def test_resuming_a_training_from_a_style_keeps_its_schedule(run, tmp_path, quick):
     settings = quick(steps=6, learning_rate=1e-2)
-    start = {"stripes": build_network(settings).state_dict()}
+    start = {"stripes": build_network(settings)}
     whole, _, _ = run("whole", settings, init=start)
     run("parts", settings, stop_after(3), init=start)
     resumed, progress, _ = run("parts", settings, resume=True)
@@ -226,12 +226,13 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_checkpoin
 def test_of_several_styles_the_closest_is_taken(run, tmp_path, quick):
     settings = quick(steps=1)
     torch.manual_seed(3)
-    starts = {name: build_network(settings).state_dict() for name in ("calm", "loud", "louder")}
-    starts["loud"]["last.weight"] *= 30
-    starts["louder"]["last.weight"] *= 300
+    starts = {name: build_network(settings) for name in ("calm", "loud", "louder")}
+    with torch.no_grad():
+        starts["loud"].last.weight.mul_(30)
+        starts["louder"].last.weight.mul_(300)
     losses = {}
-    for name, weights in starts.items():
-        run(name, settings, init={name: weights})
+    for name, network in starts.items():
+        run(name, settings, init={name: network})
         losses[name] = log(tmp_path / name)[0]["total"]
     best = min(losses, key=losses.__getitem__)
     assert len(set(losses.values())) == 3
@@ -242,10 +243,20 @@ def test_of_several_styles_the_closest_is_taken(run, tmp_path, quick):
 
 def test_training_lowers_the_loss_and_another_starts_from_there(run, tmp_path, quick):
     trained, _, _ = run("cold", quick(steps=25, learning_rate=1e-2))
-    run("warm", quick(steps=2), init={"cold": trained.state_dict()})
+    run("warm", quick(steps=2), init={"cold": trained})
     cold, warm = ([line["total"] for line in log(tmp_path / work)] for work in ("cold", "warm"))
     assert np.mean(cold[-5:]) < 0.8 * np.mean(cold[:2])
     assert np.mean(warm) < 0.8 * np.mean(cold[:2])
+
+
+def test_a_plain_network_starts_from_a_live_one(run, tmp_path, quick):
+    live, _, _ = run("live", quick(steps=25, learning_rate=1e-2))
+    for start in ("none", "live"):
+        settings = quick(steps=2, architecture="plain", learning_rate=1e-4)
+        plain, progress, _ = run(start, settings, init={} if start == "none" else {"live": live})
+        assert (type(plain).__name__, progress.init) == ("PlainNet", start)
+    cold, warm = ([line["total"] for line in log(tmp_path / work)] for work in ("none", "live"))
+    assert np.mean(warm) < 0.8 * np.mean(cold)
 
 
 # ---- the learning rate ----

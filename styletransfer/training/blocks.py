@@ -1,0 +1,194 @@
+"""Layers of the image transformation networks: norms, steps up, residual blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm with scale and shift (Ulyanov, Vedaldi, Lempitsky 2016).
+
+    Departure: ε is 1e-3, not 1e-5, so that the faint steps of a smooth sky are not amplified to full contrast.
+
+    Args:
+        channels: of the input.
+        share: how many neighbouring channels share one scale and shift (the phases of :class:`UpConv`).
+    """
+
+    def __init__(self, channels: int, share: int = 1) -> None:
+        super().__init__()
+        self.share = share
+        self.weight = nn.Parameter(torch.ones(channels // share))
+        self.bias = nn.Parameter(torch.zeros(channels // share))
+        self.eps = 1e-3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if self.share > 1:
+            weight, bias = weight.repeat_interleave(self.share), bias.repeat_interleave(self.share)
+        # A group norm of one channel a group is an instance norm, and keeps channels_last memory.
+        if x.is_cuda or not torch.is_grad_enabled():
+            return F.group_norm(x, x.shape[1], weight, bias, self.eps)
+        normed: Tensor = _InstanceNormCPU.apply(x, weight, bias, self.eps)
+        return normed
+
+
+class _InstanceNormCPU(torch.autograd.Function):
+    """Instance norm whose backward pass is a few passes over channels_last rows; torch's is 8 times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        n, c, h, w = x.shape
+        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+        normed, mean, rstd = torch.native_group_norm(x, weight, bias, n, c, h * w, c, eps)
+        ctx.save_for_backward(x, weight, mean, rstd)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, rstd = ctx.saved_tensors
+        n, c, h, w = x.shape
+        rows, grad = (t.permute(0, 2, 3, 1).reshape(n, h * w, c) for t in (x, grads[0]))
+        mean, rstd = mean.float().view(n, 1, c), rstd.float().view(n, 1, c)
+        centred = torch.addcmul((-mean * rstd).to(x.dtype), rows, rstd.to(x.dtype))
+        sum_grad = grad.sum(1, keepdim=True, dtype=torch.float32)
+        sum_product = (grad * centred).sum(1, keepdim=True, dtype=torch.float32)
+        scale = weight.float() * rstd
+        shift = torch.addcmul(
+            (-scale * sum_grad / (h * w)).to(x.dtype), centred, (-scale * sum_product / (h * w)).to(x.dtype)
+        )
+        grad_x = torch.addcmul(shift, grad, scale.to(x.dtype))
+        parameters = (sum_product.sum((0, 1)), sum_grad.sum((0, 1)))
+        return grad_x.reshape(n, h, w, c).permute(0, 3, 1, 2), *parameters, None
+
+
+class UpConv(nn.Module):
+    """Nearest-neighbour ↑2 and 3x3 convolution, computed at the low resolution as four phases.
+
+    Each output phase of "repeat every pixel, then convolve" is a convolution of the small picture whose kernel sums
+    the taps that fall on the same pixel. That is the same function (but for the border, which repeats the outermost
+    pixel) without a full-size intermediate. Unlike a free sub-pixel convolution (Shi et al. 2016) its phases agree
+    on every constant input, which keeps the grid out (Odena et al. 2016).
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(inputs, outputs, 3, bias=bias)
+        self.weight = convolution.weight
+        self.bias = convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to the phases ``[N, 4 · outputs, H, W]``: ``pixel_shuffle`` by 2 makes the picture."""
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), phase_kernels(self.weight), bias)
+
+
+def phase_kernels(weight: Tensor) -> Tensor:
+    """Kernels of :class:`UpConv`: ``[outputs, inputs, 3, 3]`` to ``[4 · outputs, inputs, 3, 3]``."""
+    # taps[phase, low-resolution offset, tap]: output pixel 2i + phase sees pixels (2i + phase + tap - 1) // 2.
+    taps = weight.new_tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+    outputs, inputs = weight.shape[:2]
+    kernels = torch.einsum("auk,bvl,oikl->oabiuv", taps, taps, weight)
+    return kernels.reshape(4 * outputs, inputs, 3, 3)
+
+
+def base_kernels(phases: Tensor) -> Tensor:
+    """The inverse of :func:`phase_kernels`."""
+    a = phases.reshape(-1, 2, 2, *phases.shape[1:])  # [outputs, phase y, phase x, inputs, 3, 3]
+    rows = torch.stack([a[:, 0, ..., 0, :], a[:, 0, ..., 1, :] - a[:, 1, ..., 2, :], a[:, 1, ..., 2, :]], dim=-2)
+    columns = [rows[:, 0, ..., 0], rows[:, 0, ..., 1] - rows[:, 1, ..., 2], rows[:, 1, ..., 2]]
+    return torch.stack(columns, dim=-1)
+
+
+class ConvNorm(nn.Module):
+    """Reflection padding, convolution, instance norm and, if ``relu``, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.pad = kernel // 2
+        self.relu = relu
+        # Instance norm subtracts the mean, so a bias before it would do nothing.
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
+        self.norm = InstanceNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H / stride, W / stride]``."""
+        x = self.norm(self.conv(F.pad(x, (self.pad,) * 4, mode="reflect")))
+        return F.relu(x) if self.relu else x
+
+
+class UpNorm(nn.Module):
+    """:class:`UpConv`, instance norm with one scale and shift for the four phases, ReLU, pixel shuffle."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = UpConv(inputs, outputs)
+        self.norm = InstanceNorm(4 * outputs, share=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
+        return F.pixel_shuffle(F.relu(self.norm(self.conv(x))), 2)
+
+
+class Residual(nn.Module):
+    """conv 3x3, norm, ReLU, conv 3x3, norm, plus the input; no ReLU after the addition (Gross & Wilber 2016).
+
+    The input is padded once, by 2 pixels, and the convolutions take one each.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, bias=False)
+        self.first_norm = InstanceNorm(channels)
+        self.second = nn.Conv2d(channels, channels, 3, bias=False)
+        self.second_norm = InstanceNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        y = F.relu(self.first_norm(self.first(F.pad(x, (2,) * 4, mode="reflect"))))
+        residual: Tensor = self.second_norm(self.second(y))
+        return x + residual
+
+
+class GainConv(nn.Conv2d):
+    """Convolution with weight normalisation (Salimans & Kingma 2016): ``gain · v / ‖v‖`` for each output channel.
+
+    Without norms behind it, a plain weight's length and direction fight over Adam's one step size.
+
+    Args:
+        gain: to start with; √2 keeps the energy of what a ReLU let through (He et al. 2015).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, padding: int = 1, gain: float = 2**0.5) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding)
+        self.gain = nn.Parameter(torch.full((outputs,), gain))
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+    def kernels(self) -> Tensor:
+        """The weights that the convolution uses, ``[outputs, inputs, 3, 3]``."""
+        kernels: Tensor = torch._weight_norm(self.weight, self.gain.view(-1, 1, 1, 1), 0)
+        return kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` to ``[N, outputs, H / stride, W / stride]``, zero padded."""
+        return F.conv2d(x, self.kernels(), self.bias, self.stride, self.padding)
+
+
+class PlainResidual(nn.Module):
+    """conv 3x3, ReLU, conv 3x3, plus the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = GainConv(channels, channels)
+        self.second = GainConv(channels, channels, gain=0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to the same shape."""
+        residual: Tensor = self.second(F.relu(self.first(x)))
+        return x + residual
