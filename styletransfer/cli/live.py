@@ -1,274 +1,257 @@
-"""What ``webcam`` does with each frame: stylize it by the current keys, show it, count it, record it."""
+"""What ``webcam`` makes of each frame: size, style, cross-fade, person and background, strength."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from styletransfer.cli.common import fail, stderr, warn
 from styletransfer.core.errors import StyleTransferError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from styletransfer.cli.shelf import StyleShelf
     from styletransfer.core.frames import Frame
-    from styletransfer.media.encode import VideoWriter
-    from styletransfer.media.window import PreviewWindow, ViewState
-    from styletransfer.runtime.stylizer import Stylizer
+    from styletransfer.media.view import ViewState
+    from styletransfer.runtime.adaptive import SizeController
+    from styletransfer.runtime.mask import PersonMask
+
+    Picture = NDArray[np.uint8]
+
+_FADE_S = 0.35
+_LIVE_FADE_S = 0.06  # a network slower than this is not run twice a frame for a cross-fade
+_MULTIPLE = 8
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
 class Result:
-    """One stylized frame and the settings that made it."""
+    """One stylized frame and the settings that made it.
+
+    Attributes:
+        camera: the frame as it is shown: mirrored and of the size asked for.
+        stylized_hwc: RGB uint8 ``[H, W, 3]``, the same size.
+        style: name of the style.
+        worked_wh: width and height that the network saw.
+    """
 
     camera: Frame
-    stylized_hwc: NDArray[np.uint8]
+    stylized_hwc: Picture
     style: str
+    worked_wh: tuple[int, int]
 
 
 class LiveStage:
     """Stylizes frames by the current state; runs in the pipeline's thread, keys come from the window's.
 
     The state is one frozen object that is swapped as a whole, so the two threads need no lock.
+
+    Args:
+        shelf: the styles.
+        state: what is wanted at the beginning.
+        size: longer side of the result, pixels; None keeps the camera's size.
+        controller: chooses the processing size for a frame rate; None works at full size.
+        make_mask: loads the network that finds people; called when it is needed first.
+
+    Attributes:
+        state: what is wanted now; others replace it.
+        message: what does not work at the moment, empty for nothing.
+        waits: seconds from the grab to the beginning of the work.
     """
-
-    def __init__(self, styles: list[Path], provider: str, state: ViewState, size: int | None, mirror: bool) -> None:
-        self.state = state
-        self.message = ""
-        self._styles = styles
-        self._provider = provider
-        self._size = size
-        self._mirror = mirror
-        self._loaded: dict[int, Stylizer] = {}
-        self._broken: set[int] = set()
-        self._warm: set[tuple[Stylizer, int, int]] = set()
-        self._current = state.style
-        self._stylizer = self._load(state.style)
-
-    @property
-    def provider(self) -> str:
-        """The provider that really runs."""
-        return self._stylizer.provider
-
-    def __call__(self, frame: Frame) -> Result:
-        """Stylize one frame."""
-        from styletransfer.core.pictures import fit_size, resize_frame
-
-        state = self.state
-        picture = frame.frame_hwc
-        if self._mirror:
-            picture = picture[:, ::-1].copy()
-        if self._size is not None:
-            fitted = fit_size((picture.shape[1], picture.shape[0]), self._size)
-            picture = resize_frame(picture, fitted)
-        stylizer = self._choose(state.style)
-        self._warm_up(stylizer, *picture.shape[:2])
-        stylized = stylizer(picture, strength=state.strength, keep_colors=state.keep_colors)
-        return Result(frame.with_picture(picture), stylized, stylizer.name)
-
-    def _choose(self, style: int) -> Stylizer:
-        """The style asked for; one that does not load is reported once, and the old one stays."""
-        if style != self._current and style not in self._broken:
-            try:
-                self._stylizer = self._load(style)
-                self._current = style
-                self.message = ""
-            except StyleTransferError as error:
-                self._broken.add(style)
-                self.message = f"{self._styles[style].stem} does not load"
-                warn(str(error))
-        return self._stylizer
-
-    def _warm_up(self, stylizer: Stylizer, height: int, width: int) -> None:
-        """Prepare for the size, which only a frame tells; a CPU needs no preparation."""
-        if stylizer.provider != "cpu" and (stylizer, height, width) not in self._warm:
-            stylizer.warm_up(height, width)
-            self._warm.add((stylizer, height, width))
-
-    def _load(self, style: int) -> Stylizer:
-        from styletransfer.runtime.stylizer import Stylizer
-
-        if style not in self._loaded:
-            self._loaded[style] = Stylizer(self._styles[style], provider=self._provider)
-        return self._loaded[style]
-
-
-class LiveView:
-    """The sink: shows, counts, takes snapshots and records."""
 
     def __init__(
         self,
-        stage: LiveStage,
-        window: PreviewWindow | None,
-        folder: Path,
-        recorder: Recorder | None,
-        limit: int | None,
+        shelf: StyleShelf,
+        state: ViewState,
+        *,
+        size: int | None = None,
+        controller: SizeController | None = None,
+        make_mask: Callable[[], PersonMask] | None = None,
     ) -> None:
         from styletransfer.runtime.timing import RollingStats
 
-        self.shown = 0
-        self._ages = RollingStats(window=100_000 if window is None else 120)
-        self._stage = stage
-        self._window = window
-        self._folder = folder
-        self._recorder = recorder
-        self._limit = limit
-        self._last: Result | None = None
+        self.state = state
+        self.message = ""
+        self.waits = RollingStats(window=4096)
+        self._shelf = shelf
+        self._size = size
+        self._controller = controller
+        self._make_mask = make_mask
+        self._mask: PersonMask | None = None
+        self._mask_failed = ""
+        self._current = state.style
+        self._fade: _Fade | None = None
+        self._last: Picture | None = None  # the network's last output, to fade from
+        self._network_s = 0.0
+        self._worked_wh = (0, 0)
 
-    def __enter__(self) -> LiveView:
-        return self
+    @property
+    def provider(self) -> str:
+        """The provider that really runs the style; empty before the first frame."""
+        return self._shelf.provider(self._current)
 
-    def __exit__(self, *exception: Any) -> None:
-        # A recording is kept however the run ended: what the camera saw cannot be seen again.
-        self._stop_recording()
+    @property
+    def can_mask(self) -> bool:
+        """Whether person and background can be told apart."""
+        return self._make_mask is not None and not self._mask_failed
 
-    def write(self, result: Result) -> None:
-        """Show one result."""
-        from styletransfer.runtime.pipeline import StopPipeline
+    def __call__(self, frame: Frame) -> Result:
+        """Stylize one frame; the first call loads the first style.
 
-        self._last = result
-        if self._recorder is not None:
-            self._record(self._recorder, result)
-        if self._window is not None:
-            self._draw(self._window, result)
-            self._keys(self._window)
-        self._ages.add(time.perf_counter() - result.camera.grabbed_s)
-        self.shown += 1
-        if self._limit is not None and self.shown >= self._limit:
-            raise StopPipeline
+        Raises:
+            StyleTransferError: that does not load, or no style works any more.
+        """
+        if not self.provider:  # here and not in the window's thread, which would stand still for it
+            self._shelf.load(self._current)
+        started_s = time.perf_counter()
+        self.waits.add(started_s - frame.grabbed_s)
+        state = self.state
+        picture = self._prepared(frame.frame_hwc, state.mirror)
+        worked_wh = self._work_size(picture, state.stroke)
+        calm = self._fade is None and worked_wh == self._worked_wh
+        self._worked_wh = worked_wh
+        result = picture if state.strength == 0 else self._stylized(picture, worked_wh, state)
+        if self._controller is not None and calm and self._shelf.is_prepared(self._current):
+            now_s = time.perf_counter()
+            self._controller.note(now_s - started_s, now_s)
+        return Result(frame.with_picture(picture), result, self._shelf.paths[self._current].stem, worked_wh)
 
-    def poll(self) -> None:
-        """Look after the keys while no frame comes."""
-        if self._window is not None:
-            self._keys(self._window)
-
-    def summary(self, seconds: float, dropped: int) -> str:
-        """One line of figures."""
-        size = ""
-        if self._last is not None:
-            height, width = self._last.stylized_hwc.shape[:2]
-            size = f", {self._last.style} {width}x{height}"
-        rate = self._ages.per_second or self.shown / max(seconds, 1e-9)
-        return (
-            f"{self.shown} frames in {seconds:.1f} s: {rate:.1f} fps, age at display p50 "
-            f"{self._ages.p50_ms:.0f} ms, p95 {self._ages.p95_ms:.0f} ms, {dropped} dropped, "
-            f"{self._stage.provider}{size}"
-        )
-
-    def _draw(self, window: PreviewWindow, result: Result) -> None:
-        from styletransfer.media.window import HELP, compose, draw_text
-
-        state = self._stage.state
-        lines = [f"{result.style}   {state.strength:.0%}{'   own colours' if state.keep_colors else ''}"]
-        if self._ages.count > 1:
-            lines.append(
-                f"{self._ages.per_second:.1f} fps   {self._ages.p50_ms:.0f} / {self._ages.p95_ms:.0f} ms"
-                f"   {self._stage.provider}"
-            )
-        if self._stage.message:
-            lines.append(self._stage.message)
-        lines += HELP if state.help else ["h: keys"] if self.shown < 100 else []
-        picture = compose(result.camera.frame_hwc, result.stylized_hwc, state.split)
-        window.show(draw_text(picture, lines, recording=self._recorder is not None))
-
-    def _keys(self, window: PreviewWindow) -> None:
-        from styletransfer.media.window import press
-        from styletransfer.runtime.pipeline import StopPipeline
-
-        for key in window.pressed_keys():
-            before, state = self._stage.state, press(self._stage.state, key)
-            self._stage.state = state
-            try:
-                if state.snapshots > before.snapshots:
-                    self._snapshot()
-                if state.recording != before.recording:
-                    self._toggle_recording()
-            except StyleTransferError as error:  # a full disk must not end the show
-                fail(str(error))
-            if state.quit:
-                raise StopPipeline
-
-    def _snapshot(self) -> None:
-        from styletransfer.core.pictures import Picture, save_picture
-
-        if self._last is not None:
-            path = _free_name(self._folder, self._last.style, ".png")
-            save_picture(Picture(self._last.stylized_hwc), path)
-            stderr().print(f"snapshot: {path}", soft_wrap=True)
-
-    def _toggle_recording(self) -> None:
-        if self._recorder is None:
-            style = self._last.style if self._last is not None else "webcam"
-            self._recorder = Recorder(_free_name(self._folder, style, ".mp4"))
-        else:
-            self._stop_recording()
-
-    def _record(self, recorder: Recorder, result: Result) -> None:
-        try:
-            recorder.write(result.camera, result.stylized_hwc)
-        except StyleTransferError as error:
-            self._recorder = None
-            self._stage.state = replace(self._stage.state, recording=False)
-            if self._window is None:
-                raise
-            fail(str(error))
-
-    def _stop_recording(self) -> None:
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            recorder.close()
-
-
-class Recorder:
-    """Writes what is shown, at the moments when the camera saw it, into a video file."""
-
-    def __init__(self, path: Path) -> None:
-        from styletransfer.media.codecs import EncoderSettings
-
-        self.path = path
-        self._settings = EncoderSettings(preset="ultrafast")
-        self._settings.for_target(path)
-        self._writer: VideoWriter | None = None
-        self._started_s = 0.0
-
-    def write(self, camera: Frame, stylized_hwc: NDArray[np.uint8]) -> None:
-        """Add a frame. An odd last row or column is left out, for every player's sake."""
-        from fractions import Fraction
-
+    def _prepared(self, picture: Picture, mirror: bool) -> Picture:
         import numpy as np
 
-        from styletransfer.core.frames import Frame
-        from styletransfer.media.encode import VideoWriter
-        from styletransfer.media.format import VideoFormat
+        from styletransfer.core.pictures import fit_size
+        from styletransfer.media.opencv import resize
 
-        height, width = (side // 2 * 2 for side in stylized_hwc.shape[:2])
-        if self._writer is None:
-            self._started_s = camera.grabbed_s
-            writer = VideoWriter(self.path, VideoFormat(width, height, rate=Fraction(30)), self._settings)
-            self._writer = writer.__enter__()
-        pts_s = Fraction(camera.grabbed_s - self._started_s).limit_denominator(90_000)
+        if self._size is not None:
+            picture = resize(picture, fit_size((picture.shape[1], picture.shape[0]), self._size))
+        return np.ascontiguousarray(picture[:, ::-1]) if mirror else picture
+
+    def _work_size(self, picture: Picture, stroke: float) -> tuple[int, int]:
+        """What the network is to see: smaller for larger strokes, and as small as the frame rate asks for."""
+        full_wh = (picture.shape[1], picture.shape[0])
+        sizes = [full_wh]
+        if stroke != 1.0:
+            scale = min(1 / stroke, _LARGEST_SIDE / max(full_wh))
+            width, height = (max(_MULTIPLE, round(side * scale / _MULTIPLE) * _MULTIPLE) for side in full_wh)
+            sizes = [(width, height)]
+        if self._controller is not None:
+            sizes.append(self._controller.size_for(full_wh))
+        return min(sizes, key=lambda wh: wh[0] * wh[1])
+
+    def _stylized(self, picture: Picture, worked_wh: tuple[int, int], state: ViewState) -> Picture:
+        from styletransfer.core.blending import overlay
+        from styletransfer.media.opencv import resize
+
+        small = resize(picture, worked_wh)
+        result = self._finished(picture, self._faded(small, state), state)
+        mask = self._person(picture) if state.needs_mask else None
+        if mask is None:
+            return result
+        if state.style_on == "both":
+            behind = self._behind(small, state)
+            other = result if behind is None else self._finished(picture, behind, state)
+            return overlay(other, result, mask)
+        return overlay(picture, result, mask if state.style_on == "person" else 255 - mask)
+
+    def _finished(self, picture: Picture, stylized: Picture, state: ViewState) -> Picture:
+        """The network's output at the picture's size, mixed with the picture."""
+        from styletransfer.core.blending import blend
+        from styletransfer.media.opencv import resize
+
+        whole = resize(stylized, (picture.shape[1], picture.shape[0]))
+        return blend(picture, whole, state.strength, state.keep_colors)
+
+    def _faded(self, small: Picture, state: ViewState) -> Picture:
+        """The style's output; for a moment after a change, a mix with the one before."""
+        from styletransfer.core.blending import blend
+
+        before = self._current
+        output = self._run(small, state.style)
+        now_s = time.perf_counter()
+        if self._current != before and self._last is not None:
+            is_live = self._network_s < _LIVE_FADE_S and before not in self._shelf.broken
+            self._fade = _Fade(now_s, before if is_live else None, self._last)
+        self._last = output
+        fade = self._fade
+        if fade is None:
+            return output
+        part = (now_s - fade.started_s) / _FADE_S
+        old = fade.last if fade.style is None else self._shelf.run(fade.style, small)
+        if part >= 1 or old.shape != output.shape:
+            self._fade = None
+            return output
+        return blend(old, output, part * part * (3 - 2 * part))
+
+    def _run(self, small: Picture, style: int) -> Picture:
+        """Run the style asked for, or, while it is not there, the one before."""
+        self._choose(style)
+        while True:
+            started_s = time.perf_counter()
+            try:
+                output = self._shelf.run(self._current, small)
+            except StyleTransferError as error:
+                self._shelf.fail(self._current, error)
+                self._current = self._working_style(error)
+                continue
+            self._network_s = time.perf_counter() - started_s
+            return output
+
+    def _choose(self, style: int) -> None:
+        if style == self._current:
+            self.message = self._mask_failed
+        elif style in self._shelf.broken:
+            self.message = f"{self._shelf.paths[style].stem} does not load"
+        elif self._shelf.get(style) is not None:
+            self._current, self.message = style, self._mask_failed
+
+    def _working_style(self, error: StyleTransferError) -> int:
+        """Another style that is loaded, after one failed while it ran."""
+        self.message = f"{self._shelf.paths[self._current].stem} fails"
+        for style in range(len(self._shelf.paths)):
+            if style not in self._shelf.broken and self._shelf.get(style) is not None:
+                return style
+        raise error
+
+    def _behind(self, small: Picture, state: ViewState) -> Picture | None:
+        """The second style's output, None while it is not there."""
+        style = state.background
+        if style in self._shelf.broken or self._shelf.get(style) is None:
+            return None
         try:
-            self._writer.write(Frame(np.ascontiguousarray(stylized_hwc[:height, :width]), pts_s))
+            return self._shelf.run(style, small)
         except StyleTransferError as error:
-            failed, self._writer = self._writer, None
-            failed.__exit__(type(error), error, error.__traceback__)
-            raise
+            self._shelf.fail(style, error)
+            return None
 
-    def close(self) -> None:
-        """Finish the file; nothing is left where nothing was recorded."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.__exit__(None, None, None)
-            stderr().print(f"recording: {self.path}, {writer.frames} frames", soft_wrap=True)
+    def _person(self, picture: Picture) -> Picture | None:
+        """The mask of the person; None where there is no network for it."""
+        from styletransfer.cli.common import warn
+
+        if self._make_mask is None or self._mask_failed:
+            return None
+        try:
+            if self._mask is None:
+                self._mask = self._make_mask()
+            return self._mask(picture)
+        except StyleTransferError as error:
+            self._mask_failed = "the mask network fails: style on everything"
+            warn(str(error))
+            return None
 
 
-def _free_name(folder: Path, style: str, suffix: str) -> Path:
-    """A name that no file has yet: style, date and time."""
-    stem = f"{style}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = folder / f"{stem}{suffix}", 2
-    while path.exists():
-        path, number = folder / f"{stem}-{number}{suffix}", number + 1
-    return path
+@dataclass(frozen=True)
+class _Fade:
+    """A change of style that is under way.
+
+    Attributes:
+        started_s: when it began.
+        style: the style before, run beside the new one; None where that would be too slow.
+        last: its last output, faded from where it is not run.
+    """
+
+    started_s: float
+    style: int | None
+    last: Picture

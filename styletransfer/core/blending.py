@@ -57,6 +57,37 @@ def blend(frame_hwc: Frame, stylized_hwc: Frame, strength: float = 1.0, keep_col
     return result
 
 
+def overlay(below_hwc: Frame, above_hwc: Frame, mask_hw: Frame) -> Frame:
+    """Lay one picture over another where a mask says so.
+
+    Args:
+        below_hwc: RGB uint8 ``[H, W, 3]``: what shows where the mask is 0.
+        above_hwc: the same shape and type: what shows where the mask is 255.
+        mask_hw: uint8 ``[H, W]``; between 0 and 255 a linear mix.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if below_hwc.shape != above_hwc.shape or mask_hw.shape != below_hwc.shape[:2]:
+        raise ValueError(f"shapes differ: {below_hwc.shape}, {above_hwc.shape}, mask {mask_hw.shape}")
+    result = np.empty(below_hwc.shape, np.uint8)
+    weights = mask_hw.astype(np.uint16)
+    weights += mask_hw >> 7  # 0..256, so that the division is a shift
+    rows = max(1, _BLOCK_PIXELS // max(1, below_hwc.shape[1]))
+    for top in range(0, below_hwc.shape[0], rows):
+        part = slice(top, top + rows)
+        weight = np.empty((*weights[part].shape, 3), np.uint16)
+        for channel in range(3):  # as in _mix_luminance
+            weight[..., channel] = weights[part]
+        mixed = above_hwc[part] * weight
+        np.subtract(np.uint16(256), weight, out=weight)
+        mixed += below_hwc[part] * weight
+        mixed += np.uint16(128)
+        mixed >>= np.uint16(8)
+        np.copyto(result[part], mixed, casting="unsafe")
+    return result
+
+
 def _mix(frame: Frame, stylized: Frame, weight: int, out: Frame) -> None:
     # 255 * 256 + 128 fits into 16 unsigned bits: two multiplications, no float.
     mixed = np.multiply(stylized, np.uint16(weight), dtype=np.uint16)

@@ -1,8 +1,6 @@
-"""Live sources: a camera, a network stream, or a video file that stands in for one.
+"""What can be watched live: a camera, a network stream, or a video file that stands in for one.
 
-A thread of its own keeps only the newest frame, stamped when it was grabbed: a slow network then shows
-the present at a low rate instead of the past at a growing distance. Files and streams are read with
-PyAV; OpenCV is imported for camera devices only.
+Files and streams are read with PyAV; OpenCV is imported for camera devices only.
 """
 
 from __future__ import annotations
@@ -10,122 +8,25 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from styletransfer.core.errors import CameraError, InputError, StyleTransferError
-from styletransfer.core.frames import Frame
+from styletransfer.core.errors import CameraError, InputError
+from styletransfer.media.live import RECONNECT_S, Grabber, LiveSource
 from styletransfer.media.opencv import import_cv2
 from styletransfer.media.video import VideoReader
 
-_FIRST_FRAME_S = 6.0  # slow cameras switch modes for seconds
-_STALL_S = 2.0
-_POLL_S = 0.1
-_FAILED_READS = 10
-
-Grabber = Generator[NDArray[np.uint8]]
-
-
-class LiveSource:
-    """The newest frame of something that does not wait: a context manager and an iterator.
-
-    Iterating yields frames as they come, and ``None`` about every 0.1 s while there is none.
-
-    Args:
-        frames: delivers RGB uint8 ``[H, W, 3]`` frames when their time has come; runs in a thread.
-        name: what messages call the source.
-        stop: set when the source is left, so that ``frames`` can end its own waiting.
-        ends: ``True`` where running out of frames is an end, not a fault.
-
-    Attributes:
-        dropped: frames that nobody fetched before the next one came.
-
-    Raises:
-        CameraError: while iterating: no frame came for some seconds, or the camera is gone.
-    """
-
-    def __init__(self, frames: Grabber, name: str, stop: threading.Event, ends: bool) -> None:
-        self.name = name
-        self.dropped = 0
-        self._frames = frames
-        self._stop = stop
-        self._ends = ends
-        self._fresh = threading.Condition()
-        self._newest: Frame | None = None
-        self._over = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._grab, name="camera", daemon=True)
-        self._started_s = 0.0
-
-    def __enter__(self) -> LiveSource:
-        if not self._thread.is_alive() and not self._stop.is_set():
-            self._started_s = time.perf_counter()
-            self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STALL_S)  # a driver that hangs keeps its daemon thread, not us
-
-    def __iter__(self) -> Iterator[Frame | None]:
-        last_s, limit_s = self._started_s, _FIRST_FRAME_S
-        while True:
-            with self._fresh:
-                if self._newest is None and not self._over:
-                    self._fresh.wait(_POLL_S)
-                frame, self._newest = self._newest, None
-                over = self._over
-            if frame is not None:
-                last_s, limit_s = frame.grabbed_s, _STALL_S
-            elif over:
-                self._finish()
-                return
-            elif not self._ends and time.perf_counter() - last_s > limit_s:
-                raise CameraError(
-                    f"{self.name} has delivered no frame for {limit_s:.0f} seconds: is it unplugged, in use "
-                    "by another program, or is the connection gone?"
-                )
-            yield frame
-
-    def _finish(self) -> None:
-        if isinstance(self._error, StyleTransferError):
-            raise self._error
-        if self._error is not None:
-            raise CameraError(f"{self.name} failed ({self._error})") from self._error
-        if not self._ends and not self._stop.is_set():
-            raise CameraError(f"{self.name} delivers no frames any more: is it unplugged?")
-
-    def _grab(self) -> None:
-        first_s = index = None
-        try:
-            for frame_hwc in self._frames:
-                now = time.perf_counter()
-                first_s = now if first_s is None else first_s
-                index = 0 if index is None else index + 1
-                frame = Frame(frame_hwc, Fraction(now - first_s), Fraction(0), index, now)
-                with self._fresh:
-                    self.dropped += self._newest is not None
-                    self._newest = frame
-                    self._fresh.notify_all()
-                if self._stop.is_set():
-                    break
-        except BaseException as error:  # handed to whoever iterates
-            self._error = error
-        finally:
-            self._frames.close()
-            with self._fresh:
-                self._over = True
-                self._fresh.notify_all()
+_PAUSE_S = 0.05  # after a read that failed
+_FAILED_READS = 8
 
 
 def open_source(
-    source: str, *, size_wh: tuple[int | None, int | None] = (None, None), loop: bool = False
+    source: str,
+    *,
+    size_wh: tuple[int | None, int | None] = (None, None),
+    loop: bool = False,
+    reconnect_s: float = RECONNECT_S,
 ) -> LiveSource:
     """Open a camera index (``0``), a device (``/dev/video0``), a URL, or a video file.
 
@@ -133,24 +34,29 @@ def open_source(
         source: what to open.
         size_wh: width and height to ask a camera for; ``None`` leaves its default.
         loop: start a file again when it ends.
+        reconnect_s: how long a camera or a stream that vanished is waited for.
 
     Raises:
         CameraError: no such camera, or it does not open.
         InputError: the file or stream does not exist or holds no video.
     """
-    stop = threading.Event()
     index = _camera_index(source)
     if index is not None:
-        capture = _open_device(index, size_wh)
-        return LiveSource(_device_frames(capture, index), f"camera {index}", stop, ends=False)
+        return _open_camera(index, size_wh, reconnect_s)
     is_url = "://" in source
     if not source or (not is_url and not Path(source).exists()):  # Path("") is the current folder
         raise InputError(
             f"{source or repr(source)}: no such file; a source is a camera's number (0), a URL (rtsp://..., "
             "http://...) or a video file"
         )
-    reader = VideoReader(source if is_url else Path(source))
-    return LiveSource(_video_frames(reader, loop, stop), str(source), stop, ends=not reader.is_live)
+    path = source if is_url else Path(source)
+    readers = [VideoReader(path)]  # the first one says at once what is wrong
+    is_live = readers[0].is_live
+
+    def connect(stop: threading.Event) -> Grabber:
+        return _video_frames(readers.pop() if readers else VideoReader(path), loop, stop)
+
+    return LiveSource(connect, str(source), ends=not is_live, reconnect_s=reconnect_s)
 
 
 def _camera_index(source: str) -> int | None:
@@ -159,6 +65,15 @@ def _camera_index(source: str) -> int | None:
     if source.startswith("/dev/video") and source.removeprefix("/dev/video").isdecimal():
         return int(source.removeprefix("/dev/video"))
     return None
+
+
+def _open_camera(index: int, size_wh: tuple[int | None, int | None], reconnect_s: float) -> LiveSource:
+    captures = [_open_device(index, size_wh)]
+
+    def connect(stop: threading.Event) -> Grabber:
+        return _device_frames(captures.pop() if captures else _open_device(index, size_wh), index, stop)
+
+    return LiveSource(connect, f"camera {index}", reconnect_s=reconnect_s)
 
 
 def _video_frames(reader: VideoReader, loop: bool, stop: threading.Event) -> Grabber:
@@ -204,18 +119,19 @@ def _open_device(index: int, size_wh: tuple[int | None, int | None]) -> Any:
     return capture
 
 
-def _device_frames(capture: Any, index: int) -> Grabber:
+def _device_frames(capture: Any, index: int, stop: threading.Event) -> Grabber:
     cv2 = import_cv2()
     failed = 0
     try:
-        while failed < _FAILED_READS:
+        while failed < _FAILED_READS and not stop.is_set():
             ok, frame_bgr = capture.read()
             if ok:
                 failed = 0
                 yield cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB)
             else:
                 failed += 1
-                time.sleep(_POLL_S)
+                stop.wait(_PAUSE_S)
     finally:
         capture.release()
-    raise CameraError(f"camera {index} delivers no frames any more: is it unplugged?")
+    if not stop.is_set():
+        raise CameraError(f"camera {index} delivers no frames any more: is it unplugged?")

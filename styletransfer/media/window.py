@@ -1,197 +1,46 @@
-"""The preview window: what the keys do, what is written over the picture, and the window itself.
-
-The keys act on a frozen state through a pure function, the drawing takes that state, and only
-:class:`PreviewWindow` needs a display.
-"""
+"""The live window: shows a canvas, and collects what keys and mouse do. Everything drawn comes from elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from styletransfer.core.errors import OutputError
+from styletransfer.media.display import check_display
+from styletransfer.media.layout import Rect
 from styletransfer.media.opencv import import_cv2
+from styletransfer.media.view import key_name
 
-_STEP = 0.1
+__all__ = ["Composer", "Event", "PreviewWindow", "check_display"]
 
-HELP = (
-    "n / p or arrows   next / previous style",
-    "+ / - or ] / [    strength",
-    "c  keep colours       s  split view",
-    "space  snapshot       r  record",
-    "h  help               q or Esc  quit",
-)
+_LARGEST_WH = (1920, 1080)  # larger windows are scaled up by the window system: drawing more costs frames
+_FIRST_WH = (1280, 800)
+_SMALLEST = 160
 
 
 @dataclass(frozen=True)
-class ViewState:
-    """What the keys can change.
+class Event:
+    """Something that the user did.
 
     Attributes:
-        styles: number of styles there are, at least 1.
-        style: the one that is shown, 0 .. styles-1.
-        strength: 0 (the camera's picture) .. 1 (the style alone).
-        keep_colors: brightness from the style, colours from the camera.
-        split: camera on the left, style on the right.
-        help: the list of keys is shown.
-        snapshots: how many snapshots were asked for.
-        recording: frames are being recorded.
-        quit: the window is to close.
+        kind: ``key``, or of the mouse ``move``, ``down``, ``up`` or ``double``.
+        key: name of the key as ``view.key_name`` gives it.
+        place_xy: where the mouse was, pixels of the canvas.
     """
 
-    styles: int
-    style: int = 0
-    strength: float = 1.0
-    keep_colors: bool = False
-    split: bool = False
-    help: bool = False
-    snapshots: int = 0
-    recording: bool = False
-    quit: bool = False
-
-
-def press(state: ViewState, key: str) -> ViewState:  # noqa: PLR0911 - a table of keys
-    """The state after a key: a character, or ``left``, ``right``, ``space``, ``escape``."""
-    match key:
-        case "n" | "right":
-            return replace(state, style=(state.style + 1) % state.styles)
-        case "p" | "left":
-            return replace(state, style=(state.style - 1) % state.styles)
-        case "+" | "=" | "]":
-            return replace(state, strength=min(1.0, round(state.strength + _STEP, 2)))
-        case "-" | "_" | "[":
-            return replace(state, strength=max(0.0, round(state.strength - _STEP, 2)))
-        case "c":
-            return replace(state, keep_colors=not state.keep_colors)
-        case "s":
-            return replace(state, split=not state.split)
-        case "h" | "?":
-            return replace(state, help=not state.help)
-        case "space":
-            return replace(state, snapshots=state.snapshots + 1)
-        case "r":
-            return replace(state, recording=not state.recording)
-        case "q" | "escape":
-            return replace(state, quit=True)
-    return state
-
-
-_SPECIAL_KEYS = {
-    27: "escape",
-    32: "space",
-    # Left and right as Linux (Qt and GTK), Windows and macOS number them.
-    65361: "left",
-    65363: "right",
-    2424832: "left",
-    2555904: "right",
-    63234: "left",
-    63235: "right",
-    # The number pad's signs.
-    65451: "+",
-    65453: "-",
-}
-
-
-def key_name(code: int) -> str:
-    """The key of a ``cv2.waitKeyEx`` code, as :func:`press` takes it; empty for none."""
-    for candidate in (code, code & 0xFFFF):  # some systems add bits for Shift and NumLock
-        if candidate in _SPECIAL_KEYS:
-            return _SPECIAL_KEYS[candidate]
-    character = code & 0xFFFF
-    return chr(character).lower() if code >= 0 and 32 < character < 127 else ""
-
-
-def compose(camera_hwc: NDArray[np.uint8], stylized_hwc: NDArray[np.uint8], split: bool) -> NDArray[np.uint8]:
-    """The picture to show: the stylized one, or both halves with a white line between them.
-
-    Args:
-        camera_hwc: RGB uint8 ``[H, W, 3]``.
-        stylized_hwc: the same size.
-        split: camera on the left half.
-    """
-    if not split:
-        return stylized_hwc
-    middle = camera_hwc.shape[1] // 2
-    shown = stylized_hwc.copy()
-    shown[:, :middle] = camera_hwc[:, :middle]
-    shown[:, max(0, middle - 1) : middle + 1] = 255
-    return shown
-
-
-def draw_text(frame_hwc: NDArray[np.uint8], lines: list[str], recording: bool = False) -> NDArray[np.uint8]:
-    """A copy of an RGB picture (uint8 ``[H, W, 3]``) with lines of text on a dark ground, top left."""
-    cv2 = import_cv2()
-    shown = np.ascontiguousarray(frame_hwc).copy()
-    height, width = shown.shape[:2]
-    scale = max(0.35, min(height / 900, width / 1200))
-    row = max(12, round(32 * scale))
-    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.6 * scale))
-    widest = max((cv2.getTextSize(line, font, scale, thickness)[0][0] for line in lines), default=0)
-    box = shown[: min(height, row * len(lines) + row // 2), : min(width, widest + row)]
-    box[:] = box // 3
-    for number, line in enumerate(lines):
-        place = (row // 2, row * (number + 1) - row // 8)
-        cv2.putText(shown, line, place, font, scale, (255, 255, 255), thickness, cv2.LINE_AA)
-    if recording:
-        cv2.circle(shown, (width - row, row), row // 3, (230, 30, 30), -1, cv2.LINE_AA)
-    return shown
-
-
-def check_display() -> None:
-    """Make sure that a window can open, because Qt ends the whole program where it cannot.
-
-    Raises:
-        OutputError: there is no display, or it does not answer.
-    """
-    if sys.platform != "linux":
-        return
-    display = os.environ.get("DISPLAY", "")
-    if not display:
-        raise OutputError(
-            "there is no display to open a window on (DISPLAY is not set); use --headless, with "
-            "--record FILE to see the result"
-        )
-    if not _answers(display):
-        raise OutputError(
-            f"the display {display} does not answer; mend DISPLAY, or use --headless, with --record FILE "
-            "to see the result"
-        )
-
-
-def _answers(display: str) -> bool:
-    """Whether an X server listens at ``[host]:number[.screen]``."""
-    host, _, rest = display.rpartition(":")
-    number = rest.split(".")[0]
-    if not number.isdecimal():
-        return False
-    addresses: list[tuple[int, Any]] = []
-    if host in ("", "unix"):
-        path = f"/tmp/.X11-unix/X{number}"
-        addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
-    elif host.startswith("/"):
-        addresses = [(socket.AF_UNIX, display)] if Path(display).exists() else [(socket.AF_UNIX, host)]
-    addresses.append((socket.AF_INET, (host if host not in ("", "unix") else "127.0.0.1", 6000 + int(number))))
-    for family, address in addresses:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.settimeout(2)
-            try:
-                probe.connect(address)
-            except (OSError, OverflowError):
-                continue
-            return True
-    return False
+    kind: str
+    key: str = ""
+    place_xy: tuple[int, int] = (0, 0)
 
 
 class PreviewWindow:
-    """A window that shows pictures and collects keys. Use it from the main thread.
+    """A window that shows pictures and collects keys and clicks. Use it from the main thread.
 
     Enter it before anything imports PyAV (``styletransfer.media.video`` and others do): see ``__enter__``.
 
@@ -206,17 +55,22 @@ class PreviewWindow:
     def __init__(self, title: str = "styletransfer") -> None:
         self.title = title
         self._cv2: Any = None
-        self._sized = False
+        self._size_wh = (0, 0)
+        self._picture_wh = (0, 0)
+        self._events: list[Event] = []
+        self._was_shown = False
 
     def __enter__(self) -> PreviewWindow:
         check_display()
         if sys.platform == "linux" and "av" in sys.modules and "cv2" not in sys.modules:
             # Both bring libraries of the X window system; in this order Qt waits for ever.
             raise OutputError("PyAV was imported before OpenCV, whose windows freeze then: import cv2 first")
+        os.environ.setdefault("QT_LOGGING_RULES", "*=false")  # it would complain about fonts that nobody uses
         self._cv2 = import_cv2()
         try:
-            flags = self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO | self._cv2.WINDOW_GUI_NORMAL
+            flags = self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_FREERATIO | self._cv2.WINDOW_GUI_NORMAL
             self._cv2.namedWindow(self.title, flags)
+            self._cv2.setMouseCallback(self.title, self._on_mouse)
         except self._cv2.error as error:
             raise OutputError(
                 "this OpenCV cannot open windows (opencv-python-headless?): `pip uninstall -y "
@@ -225,26 +79,127 @@ class PreviewWindow:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the window off the screen; what still has to be finished need not be watched."""
         with contextlib.suppress(self._cv2.error):  # closed with the mouse, it is gone already
             self._cv2.destroyAllWindows()
             self._cv2.waitKey(1)  # some systems close the window in their event loop only
 
-    def show(self, frame_hwc: NDArray[np.uint8]) -> None:
-        """Show an RGB picture, uint8 ``[H, W, 3]``."""
-        if not self._sized:
-            self._cv2.resizeWindow(self.title, frame_hwc.shape[1], frame_hwc.shape[0])
-            self._sized = True
-        self._cv2.imshow(self.title, self._cv2.cvtColor(frame_hwc, self._cv2.COLOR_RGB2BGR))
+    def canvas_size(self, picture_wh: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the canvas to draw: the window's own, so that nothing is scaled after drawing.
 
-    def pressed_keys(self) -> list[str]:
-        """The keys pressed since the last call; ``q`` when the window was closed with the mouse."""
-        pressed = []
+        Args:
+            picture_wh: size of the pictures, from which the window takes its first size.
+        """
+        if picture_wh != self._picture_wh and not self._is_touched():
+            self._picture_wh = picture_wh
+            factor = min(side / picture for side, picture in zip(_FIRST_WH, picture_wh, strict=True))
+            self._size_wh = (round(picture_wh[0] * factor), round(picture_wh[1] * factor))
+            self._cv2.resizeWindow(self.title, *self._size_wh)
+        elif self._was_shown and (real_wh := self._real_size()) is not None:
+            self._size_wh = real_wh
+        factor = min(1.0, *(side / own for side, own in zip(_LARGEST_WH, self._size_wh, strict=True)))
+        return round(self._size_wh[0] * factor), round(self._size_wh[1] * factor)
+
+    def _real_size(self) -> tuple[int, int] | None:
+        """The window's size now; None where it is too small to draw in, or OpenCV does not know."""
+        with contextlib.suppress(self._cv2.error):
+            _, _, width, height = self._cv2.getWindowImageRect(self.title)
+            if min(width, height) >= _SMALLEST:
+                return width, height
+        return None
+
+    def _is_touched(self) -> bool:
+        """Whether somebody made the window larger or smaller: then its size is theirs."""
+        if not self._was_shown:
+            return False
+        real_wh = self._real_size()
+        return real_wh is not None and max(abs(a - b) for a, b in zip(real_wh, self._size_wh, strict=True)) > 40
+
+    def show(self, canvas_bgr: NDArray[np.uint8]) -> None:
+        """Show a canvas, BGR uint8 ``[H, W, 3]``."""
+        self._cv2.imshow(self.title, canvas_bgr)
+        self._was_shown = True
+
+    def set_full_screen(self, is_full: bool) -> None:
+        """Fill the screen, or be a window again."""
+        mode = self._cv2.WINDOW_FULLSCREEN if is_full else self._cv2.WINDOW_NORMAL
+        with contextlib.suppress(self._cv2.error):
+            self._cv2.setWindowProperty(self.title, self._cv2.WND_PROP_FULLSCREEN, mode)
+
+    def events(self) -> list[Event]:
+        """What happened since the last call; the key ``q`` when the window was closed with the mouse."""
         while (code := self._cv2.waitKeyEx(1)) != -1:
-            pressed.append(key_name(code))
-        return [*pressed, "q"] if self._sized and not self._is_open() else pressed
+            self._events.append(Event("key", key_name(code)))
+        happened, self._events = self._events, []
+        if self._was_shown and not self._is_open():
+            happened.append(Event("key", "q"))
+        return happened
+
+    def _on_mouse(self, kind: int, x: int, y: int, *_: Any) -> None:
+        cv2 = self._cv2
+        names = {
+            cv2.EVENT_MOUSEMOVE: "move",
+            cv2.EVENT_LBUTTONDOWN: "down",
+            cv2.EVENT_LBUTTONUP: "up",
+            cv2.EVENT_LBUTTONDBLCLK: "double",
+        }
+        if kind in names:
+            self._events.append(Event(names[kind], place_xy=(x, y)))
 
     def _is_open(self) -> bool:
         try:
             return bool(self._cv2.getWindowProperty(self.title, self._cv2.WND_PROP_VISIBLE) >= 1)
         except self._cv2.error:  # Qt: the last window is gone, and its receiver with it
             return False
+
+
+class Composer:
+    """Puts the pictures on a canvas; it keeps its memory from frame to frame."""
+
+    def __init__(self) -> None:
+        self._canvas = np.zeros((0, 0, 3), np.uint8)
+        self._place: Rect | None = None
+        self._scaled: dict[str, NDArray[np.uint8]] = {}
+
+    def compose(
+        self,
+        canvas_wh: tuple[int, int],
+        place: Rect,
+        camera_hwc: NDArray[np.uint8],
+        stylized_hwc: NDArray[np.uint8],
+        divider: float | None,
+    ) -> NDArray[np.uint8]:
+        """The canvas (BGR uint8 ``[H, W, 3]``), black around the picture; good until the next call.
+
+        Args:
+            canvas_wh: its width and height.
+            place: where the picture lies on it.
+            camera_hwc: RGB uint8 ``[H, W, 3]``.
+            stylized_hwc: the same size.
+            divider: left of this part of the width the camera is shown; None shows the style alone.
+        """
+        cv2 = import_cv2()
+        if self._canvas.shape[:2] != (canvas_wh[1], canvas_wh[0]) or place != self._place:
+            self._canvas = np.zeros((canvas_wh[1], canvas_wh[0], 3), np.uint8)
+            self._place, self._scaled = place, {}
+        target = self._canvas[place.y : place.y + place.h, place.x : place.x + place.w]
+        cv2.cvtColor(self._fitted("style", stylized_hwc, place), cv2.COLOR_RGB2BGR, dst=target)
+        if divider is not None and (split := round(place.w * divider)) > 0:
+            left = self._fitted("camera", camera_hwc, place)[:, :split]
+            cv2.cvtColor(left, cv2.COLOR_RGB2BGR, dst=target[:, :split])
+        return self._canvas
+
+    def _fitted(self, name: str, picture_hwc: NDArray[np.uint8], place: Rect) -> NDArray[np.uint8]:
+        height, width = picture_hwc.shape[:2]
+        if (width, height) == (place.w, place.h):
+            return picture_hwc
+        cv2 = import_cv2()
+        method = cv2.INTER_AREA if place.w < width else cv2.INTER_LINEAR
+        scaled: NDArray[np.uint8] = cv2.resize(
+            picture_hwc, (place.w, place.h), dst=self._scaled.get(name), interpolation=method
+        )
+        self._scaled[name] = scaled
+        return scaled

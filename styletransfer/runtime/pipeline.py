@@ -2,22 +2,25 @@
 
 Decoding, the network and encoding then overlap: the slowest of the three sets the speed instead of
 their sum. The sink runs in the calling thread (a preview window has to live in the main thread on
-some systems, and Ctrl-C arrives there); the source and the stage get a thread each.
+some systems, and Ctrl-C arrives there); the source and the stage get a thread each. More sinks get
+theirs from ``runtime.background``.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from styletransfer.core.interrupts import interruption
+from styletransfer.runtime.channel import Channel, Closed, Finished
+from styletransfer.runtime.timing import RollingStats
 
 _POLL_S = 0.05  # how often a waiting sink looks after its window (and, on Windows, after Ctrl-C)
+_TIMES_KEPT = 4096  # the percentiles are of so many last frames: a run of hours must not grow
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -40,6 +43,25 @@ class StopPipeline(Exception):  # noqa: N818 - not an error: the sink or the sta
     """Raised by a sink or a stage to end the run early; the sink is left as after a normal end."""
 
 
+def _stats() -> RollingStats:
+    return RollingStats(window=_TIMES_KEPT)
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """How long each part of a pipeline took for a frame, waiting for its neighbours not counted.
+
+    Attributes:
+        source: from asking the source for an item to having it; a live source's waiting is in it.
+        stage: the stage's own work.
+        sink: the sink's own work.
+    """
+
+    source: RollingStats = field(default_factory=_stats)
+    stage: RollingStats = field(default_factory=_stats)
+    sink: RollingStats = field(default_factory=_stats)
+
+
 @dataclass(frozen=True)
 class PipelineStats:
     """What a run did.
@@ -48,11 +70,13 @@ class PipelineStats:
         frames: results that the sink took.
         dropped: items that were replaced by newer ones before the stage saw them (live sources only).
         seconds: wall-clock time of the run.
+        times: what each part took.
     """
 
     frames: int
     dropped: int
     seconds: float
+    times: StageTimes = field(default_factory=StageTimes)
 
     @property
     def frames_per_s(self) -> float:
@@ -69,6 +93,8 @@ def run(
     newest_only: bool = False,
     idle: Callable[[], None] | None = None,
     written: Callable[[], None] | None = None,
+    times: StageTimes | None = None,
+    poll_s: float = _POLL_S,
 ) -> PipelineStats:
     """Send every item of ``source`` through ``stage`` into ``sink`` and wait for the end.
 
@@ -83,18 +109,22 @@ def run(
         queue_size: items that may wait in front of the stage and in front of the sink.
         newest_only: for live sources: one place in front of the stage, where a newer item replaces
             the one that waits; the replaced ones are counted as dropped.
-        idle: called in the calling thread, about every 50 ms, while the sink waits for a result.
+        idle: called in the calling thread, every ``poll_s`` seconds, while the sink waits for a result.
         written: called in the calling thread after every result that the sink took.
+        times: where to note what each part takes, for who wants to look while it runs.
+        poll_s: how long the sink waits for a result before ``idle`` is called.
     """
-    inbox: _Channel[S] = _Channel(1 if newest_only else queue_size, newest_only)
-    outbox: _Channel[R] = _Channel(1 if newest_only else queue_size)
+    times = times or StageTimes()
+    work = _noted(stage, times.stage)
+    inbox: Channel[S] = Channel(1 if newest_only else queue_size, newest_only)
+    outbox: Channel[R] = Channel(1 if newest_only else queue_size)
     errors: list[BaseException] = []
 
-    def guarded(work: Callable[[], None], output: _Channel[Any]) -> None:
+    def guarded(work: Callable[[], None], output: Channel[Any]) -> None:
         try:
             work()
             output.finish()
-        except _Closed:
+        except Closed:
             pass
         except StopPipeline:
             outbox.finish()
@@ -106,18 +136,20 @@ def run(
 
     def read() -> None:
         with source as items:
-            for item in items:
+            for item in _timed(items, times.source):
                 if item is None:
                     inbox.check()
                 else:
                     inbox.put(item)
 
     def process() -> None:
-        with contextlib.suppress(_Finished):
+        with contextlib.suppress(Finished):
             while True:
+                if newest_only:  # behind a slow sink, a frame taken now would only grow old
+                    outbox.wait_empty()
                 item = inbox.get()
                 if item is not None:
-                    outbox.put(stage(item))
+                    outbox.put(work(item))
 
     threads = [
         threading.Thread(target=guarded, args=(read, inbox), name="pipeline-source", daemon=True),
@@ -128,7 +160,7 @@ def run(
         try:
             for thread in threads:
                 thread.start()
-            frames = _drain(outbox, sink, idle, written, interrupted)
+            frames = _drain(outbox, _noted(sink.write, times.sink), interrupted, poll_s, idle=idle, written=written)
         except Exception as error:
             errors.append(error)
         finally:
@@ -139,15 +171,17 @@ def run(
                     thread.join()
         if errors:
             raise errors[0]
-    return PipelineStats(frames, inbox.dropped, time.perf_counter() - started)
+    return PipelineStats(frames, inbox.dropped, time.perf_counter() - started, times)
 
 
 def _drain(
-    outbox: _Channel[R],
-    sink: Sink[R],
+    outbox: Channel[R],
+    take: Callable[[R], None],
+    interrupted: threading.Event,
+    poll_s: float,
+    *,
     idle: Callable[[], None] | None,
     written: Callable[[], None] | None,
-    interrupted: threading.Event,
 ) -> int:
     """Hand results to the sink until there are no more; how many it took.
 
@@ -155,13 +189,13 @@ def _drain(
         KeyboardInterrupt: Ctrl-C, between two results: no lock is held then that another thread waits for.
     """
     frames = 0
-    with contextlib.suppress(_Closed, _Finished, StopPipeline):
+    with contextlib.suppress(Closed, Finished, StopPipeline):
         while True:
             if interrupted.is_set():
                 raise KeyboardInterrupt
-            result = outbox.get(_POLL_S)
+            result = outbox.get(poll_s)
             if result is not None:
-                sink.write(result)
+                take(result)
                 frames += 1
                 if written is not None:
                     written()
@@ -170,72 +204,24 @@ def _drain(
     return frames
 
 
-class _Closed(Exception):  # noqa: N818
-    """The run is being stopped."""
+def _timed(items: Iterable[S | None], stats: RollingStats) -> Iterator[S | None]:
+    """The items; how long each one took to come goes into ``stats``."""
+    asked_s = time.perf_counter()
+    for item in items:
+        if item is not None:
+            stats.add(time.perf_counter() - asked_s)
+        yield item
+        if item is not None:
+            asked_s = time.perf_counter()  # what the receiver did in between is its own time
 
 
-class _Finished(Exception):  # noqa: N818
-    """Everything was taken and nothing more comes."""
+def _noted(function: Callable[[S], R], stats: RollingStats) -> Callable[[S], R]:
+    """The same function; how long each call takes goes into ``stats``."""
 
+    def call(item: S) -> R:
+        started_s = time.perf_counter()
+        result = function(item)
+        stats.add(time.perf_counter() - started_s)
+        return result
 
-T = TypeVar("T")
-
-
-class _Channel(Generic[T]):
-    """A bounded queue that can be finished (drain it, then stop) and aborted (stop now).
-
-    ``queue.Queue`` knows neither, which is how a failing writer leaves a reader hanging in ``put``.
-    """
-
-    def __init__(self, size: int, newest_only: bool = False) -> None:
-        self._items: collections.deque[T] = collections.deque()
-        self._size = size
-        self._newest_only = newest_only
-        self._changed = threading.Condition()
-        self._finished = False
-        self._aborted = False
-        self.dropped = 0
-
-    def check(self) -> None:
-        """Raise ``_Closed`` when the run is being stopped."""
-        if self._aborted:
-            raise _Closed
-
-    def put(self, item: T) -> None:
-        """Add an item; wait for room, or replace what waits there (newest only)."""
-        with self._changed:
-            if self._newest_only and len(self._items) >= self._size:
-                self._items.popleft()
-                self.dropped += 1
-            while len(self._items) >= self._size and not self._aborted:
-                self._changed.wait()
-            self.check()
-            self._items.append(item)
-            self._changed.notify_all()
-
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """The oldest item; ``None`` when nothing came in time."""
-        with self._changed:
-            if not self._items and not self._finished and not self._aborted:
-                self._changed.wait(timeout_s)
-            self.check()
-            if self._items:
-                item = self._items.popleft()
-                self._changed.notify_all()
-                return item
-            if self._finished:
-                raise _Finished
-            return None
-
-    def finish(self) -> None:
-        """Nothing more will be put."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
-
-    def abort(self) -> None:
-        """Throw away what waits and wake everybody."""
-        with self._changed:
-            self._aborted = True
-            self._items.clear()
-            self._changed.notify_all()
+    return call

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from clips import make_clip, picture
+from clips import make_clip
 
 from styletransfer.core.errors import CameraError, InputError
 from styletransfer.media import camera
-from styletransfer.media.camera import LiveSource, open_source
+from styletransfer.media.camera import open_source
 
 
 @pytest.fixture
@@ -90,44 +90,6 @@ def test_what_is_not_there_is_named_at_once(source, error, says):
     assert time.perf_counter() - started < 5
 
 
-def device(frames):
-    def grab():
-        yield from frames
-
-    return LiveSource(grab(), "camera 0", threading.Event(), ends=False)
-
-
-def test_an_unplugged_camera_is_noticed():
-    with device([picture(0, 64, 48)]) as live, pytest.raises(CameraError, match="unplugged"):
-        frames_of(live)
-
-
-def test_a_camera_that_hangs_is_noticed_and_does_not_hang_us(monkeypatch):
-    monkeypatch.setattr(camera, "_STALL_S", 0.3)
-    let_go = threading.Event()
-
-    def grab():
-        yield picture(0, 64, 48)
-        let_go.wait(20)
-
-    started = time.perf_counter()
-    live = LiveSource(grab(), "camera 0", threading.Event(), ends=False)
-    with live, pytest.raises(CameraError, match="no frame for"):
-        frames_of(live)
-    let_go.set()
-    assert time.perf_counter() - started < 3
-
-
-def test_a_driver_that_fails_is_one_clear_error():
-    def grab():
-        yield picture(0, 64, 48)
-        raise RuntimeError("V4L2 says no")
-
-    live = LiveSource(grab(), "camera 0", threading.Event(), ends=False)
-    with live, pytest.raises(CameraError, match=r"camera 0 failed \(V4L2 says no\)"):
-        frames_of(live)
-
-
 class Capture:
     """What OpenCV gives for a camera: three frames, then nothing."""
 
@@ -163,14 +125,35 @@ def test_a_camera_is_asked_for_mjpg_before_the_size_and_gives_rgb(monkeypatch):
     )
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(camera, "import_cv2", lambda: fake)
-    monkeypatch.setattr(camera, "_POLL_S", 0.01)
+    monkeypatch.setattr(camera, "_PAUSE_S", 0.01)
     seen = []
-    with open_source("0", size_wh=(640, 480)) as live, contextlib.suppress(CameraError):
+    with open_source("0", size_wh=(640, 480), reconnect_s=0) as live, contextlib.suppress(CameraError):
         for frame in live:
             seen += [] if frame is None else [frame.frame_hwc]
     assert capture.calls[:3] == ["fourcc", "width", "height"]
     assert capture.released
     assert seen[0][0, 0].tolist() == [3, 2, 1]
+
+
+def test_a_stream_that_breaks_off_is_opened_again(clip, monkeypatch):
+    """A stand-in for a network stream: a reader without an end, which ends all the same."""
+    from styletransfer.media import live
+
+    monkeypatch.setattr(live, "_RETRY_S", 0.05)
+    opened = []
+
+    class Stream(camera.VideoReader):
+        def __init__(self, path):
+            super().__init__(clip)
+            self.is_live = True
+            opened.append(path)
+
+    monkeypatch.setattr(camera, "VideoReader", Stream)
+    with open_source("rtsp://camera.example/1", reconnect_s=20) as stream:
+        for frame in stream:
+            if len(opened) > 2 and frame is not None:
+                break
+    assert opened == ["rtsp://camera.example/1"] * 3
 
 
 def test_a_missing_system_library_is_explained(monkeypatch):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from styletransfer.runtime.pipeline import StopPipeline, run
+from styletransfer.runtime.pipeline import StageTimes, StopPipeline, run
 
 
 class Source:
@@ -129,6 +129,40 @@ def test_newest_only_drops_old_items_and_counts_them():
     assert sink.taken == sorted(set(sink.taken))
     assert sink.taken[-1] == 49, "the newest one must get through"
     assert stats.dropped == 50 - stats.frames > 10
+
+
+def test_a_slow_sink_gets_frames_that_have_not_waited():
+    """Behind a sink of 30 ms, a frame is taken up when there is room for it, not when the stage is idle."""
+    ages = []
+
+    class Slow(Sink):
+        def write(self, item):
+            ages.append(time.perf_counter() - item)
+            time.sleep(0.03)
+
+    def camera():
+        for _ in range(150):
+            time.sleep(0.002)
+            yield time.perf_counter()
+
+    run(contextlib.nullcontext(camera()), lambda item: item, Slow(), newest_only=True)
+    assert sorted(ages)[len(ages) // 2] < 0.045, "at most the sink's own time, not twice as much"
+
+
+def test_what_each_part_takes_is_measured():
+    times = StageTimes()
+    stats = run(
+        Source(range(12), pause_s=0.004),
+        lambda item: time.sleep(0.012) or item,
+        Sink(pause_s=0.001),
+        times=times,
+    )
+    assert stats.times is times
+    assert (times.source.count, times.stage.count, times.sink.count) == (12, 12, 12)
+    assert 4 <= times.source.p50_ms < 11
+    assert 12 <= times.stage.p50_ms < 30
+    assert 1 <= times.sink.p50_ms < 8
+    assert times.stage.p95_ms >= times.stage.p50_ms
 
 
 def test_stages_overlap():
