@@ -5,7 +5,7 @@
 
 Each style paints a grey field, a blue-sky gradient and a colour ramp, 384 × 384. The figure is the
 amplitude at the grid frequencies of 2, 4 and 8 pixels (along x, along y, both) of the luminance
-under a Hann window, above the median of the spectral neighbourhood (styletransfer.core.artefacts).
+under a Hann window, above the median of the spectral neighbourhood (styletransfer.core.grid).
 The table shows the worst of the three directions.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styletransfer.core import zoo
-from styletransfer.core.artefacts import GRID_PERIODS_PX, measure
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.files import write_bytes
+from styletransfer.core.grid import GRID_PERIODS_PX, grid
 from styletransfer.runtime.stylizer import Stylizer
 
 SIDE = 384
@@ -46,7 +46,7 @@ def fields(side: int = SIDE) -> dict[str, NDArray[np.uint8]]:
 def measure_style(path: Path, provider: str) -> dict[str, dict[str, float]]:
     """Grid amplitudes of one style file on each field."""
     stylize = Stylizer(path, provider=provider)
-    return {name: measure(stylize(frame)) for name, frame in fields().items()}
+    return {name: grid(stylize(frame)) for name, frame in fields().items()}
 
 
 def main() -> int:

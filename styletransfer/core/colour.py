@@ -1,11 +1,18 @@
-"""Pictures of any mode to 8-bit RGB: depth, palettes, transparency and colour profiles."""
+"""Colours: pictures of any mode to 8-bit RGB (depth, palettes, transparency, profiles), and RGB to CIELAB."""
 
 from __future__ import annotations
 
 import io
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+_EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # CIE 15:2004
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -46,3 +53,19 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     else:
         white = 65535.0 if top <= 65535.0 else top
     return Image.fromarray((levels * (255.0 / white) + 0.5).clip(0, 255).astype(np.uint8))
+
+
+def luminance(frame_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Rec. 601 luminance, float64 ``[H, W]`` in grey levels 0..255, of an RGB uint8 ``[H, W, 3]``."""
+    weighted: npt.NDArray[np.float64] = frame_hwc.astype(np.float64) @ _LUMA
+    return weighted
+
+
+def to_lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """CIELAB (D65) of sRGB uint8 ``[..., 3]``: L 0..100, a and b about ±128; distances are ΔE (1976)."""
+    levels = np.arange(256) / 255  # IEC 61966-2-1, for each of the 256 levels
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)[pixels]
+    ratio = linear @ (_XYZ / _XYZ.sum(axis=1, keepdims=True)).T  # to the white point, which is R = G = B = 1
+    f = np.where(ratio > _EPSILON, np.cbrt(ratio), (_KAPPA * ratio + 16) / 116)
+    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
