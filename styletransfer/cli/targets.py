@@ -196,6 +196,15 @@ class Taken:
         return True
 
 
+def style_names(paths: Iterable[Path]) -> list[str]:
+    """The styles' names for file names; two files of the same name get a number."""
+    names: list[str] = []
+    for path in paths:
+        same = sum(name == path.stem or name.startswith(f"{path.stem}~") for name in names)
+        names.append(f"{path.stem}~{same + 1}" if same else path.stem)
+    return names
+
+
 def named(error: Exception, source: str, targets: Iterable[Path | None]) -> str:
     """The error's message, with the input's name before it unless it begins with a file of this job."""
     text = str(error)

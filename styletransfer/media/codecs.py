@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av.codec
+import numpy as np
 from av.codec.codec import UnknownCodecError
 
 from styletransfer.core.errors import OutputError, SettingsError
@@ -56,11 +59,13 @@ class EncoderSettings:
         codec: a key of :data:`CODECS`; empty chooses by the container (``vp9`` for WebM, else ``h264``).
         crf: constant quality, lower is better; ``None`` takes the codec's default.
         preset: one of :data:`PRESETS`: the slower, the smaller the file.
+        hwaccel: device whose encoder is used where it has one that works; empty for none, ``auto`` for any.
     """
 
     codec: str = ""
     crf: int | None = None
     preset: str = "veryfast"
+    hwaccel: str = ""
 
     def check(self) -> None:
         """Check everything that does not depend on the output's name.
@@ -129,6 +134,15 @@ def has_encoder(name: str) -> bool:
     return True
 
 
+_HARDWARE_OPTIONS = {
+    "nvenc": {"rc": "vbr", "cq": "{crf}", "preset": "p4"},
+    "qsv": {"global_quality": "{crf}", "preset": "medium"},
+    "amf": {"rc": "cqp", "qp_i": "{crf}", "qp_p": "{crf}"},
+    "videotoolbox": {"constant_bit_rate": "0", "b:v": "20M"},
+}
+"""Their scales of quality resemble x264's; VideoToolbox has none that every Mac knows."""
+
+
 def encoder_options(codec: Codec, settings: EncoderSettings) -> dict[str, str]:
     """The codec's own words for quality and preset."""
     speed = PRESETS.index(settings.preset)  # 0 fast .. 8 slow
@@ -139,7 +153,21 @@ def encoder_options(codec: Codec, settings: EncoderSettings) -> dict[str, str]:
         return {"crf": crf, "preset": str(12 - speed)}
     if codec.encoder == "prores_ks":
         return {"profile": "hq"}
+    if (hardware := codec.encoder.rpartition("_")[2]) in _HARDWARE_OPTIONS:
+        return {key: value.format(crf=crf) for key, value in _HARDWARE_OPTIONS[hardware].items()}
     options = {"crf": crf, "preset": settings.preset}
     if codec.encoder == "libx265":
         options["x265-params"] = "log-level=none"
+    elif _has_avx512():
+        # x264's AVX-512 code reads memory that nobody wrote: the same frames give other files from run to run (small
+        # sizes, 854x480 among them), and a resumed run would differ from an undisturbed one. AVX2 is as fast.
+        options["x264-params"] = "asm=avx2,bmi2,lzcnt"
     return options
+
+
+@functools.cache
+def _has_avx512() -> bool:
+    """Whether the processor has AVX-512, and so AVX2, BMI2 and LZCNT too."""
+    config: dict[str, Any] = np.show_config(mode="dicts") or {}  # type: ignore[assignment]
+    found = config.get("SIMD Extensions", {}).get("found", [])
+    return any(name.startswith(("AVX512", "X86_V4")) for name in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +14,7 @@ import av.error
 
 from styletransfer.core.errors import OutputError
 from styletransfer.media.codecs import MUXERS
-from styletransfer.media.video import open_container
+from styletransfer.media.opening import first_video, is_cover, open_container
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 
+DAMAGED_PACKET = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PatchWelcomeError)
+"""What a container raises that does not take a packet, of whichever stream: packets wait for each other in it."""
+
+
 class StreamCopy:
     """Packets of a clip's audio and subtitles on their way into another file.
 
     Reads the clip a second time, in step with the frames, so that both kinds of packets lie beside
     each other in the output.
+
+    Attributes:
+        lost: packets that the output did not take.
     """
 
     def __init__(
@@ -41,14 +49,23 @@ class StreamCopy:
         self._recoded: dict[int, Any] = {}
         self._notes = notes
         self._target = target
+        self._source_format = source.format.name
+        self._earliest: dict[int, tuple[int, int]] = {}  # a stream's last decoding time, and where it ended
+        self._moved = self.lost = 0
         output.metadata.update(_about_the_clip(source.metadata))
+        shown = first_video(source, target)
+        output.streams.video[0].metadata.update(_about_the_picture(shown.metadata))
         for stream in source.streams:
-            if stream.type in kinds:
+            if stream.type in kinds and not _is_empty(stream):
                 self._add(stream)
+            elif stream.type == "attachment":  # fonts of the subtitles
+                self._attach(stream)
+            elif stream.type == "video" and stream.index != shown.index:
+                self._add_cover(stream)
         with contextlib.suppress(av.error.FFmpegError, ValueError):
             output.set_chapters(source.chapters())
         wanted: list[Any] = [stream for stream in source.streams if stream.index in self._streams]
-        self._packets = source.demux(*wanted) if wanted else iter(())
+        self._packets: Iterator[Packet[Any]] = source.demux(*wanted) if wanted else iter(())
         self._next = self._read()
 
     def _add(self, stream: Stream) -> None:
@@ -76,6 +93,21 @@ class StreamCopy:
         copy.disposition = stream.disposition
         self._streams[stream.index] = copy
 
+    def _add_cover(self, stream: Stream) -> None:
+        """Copy a cover picture; another moving picture stays behind, with a word."""
+        if is_cover(stream):
+            if _holds(self._target.suffix.lower(), stream):
+                copy = self._output.add_stream_from_template(stream)
+                copy.metadata.update(stream.metadata)
+                copy.disposition = stream.disposition
+                self._streams[stream.index] = copy
+        else:
+            self._notes.append(f"{self._target}: the clip holds more than one moving picture; the first was taken")
+
+    def _attach(self, stream: Any) -> None:
+        if self._target.suffix.lower() == ".mkv":
+            self._output.add_attachment(stream.name or "", stream.mimetype or "", stream.data or b"")
+
     def _recode(self, stream: Stream) -> Stream:
         """An output stream for sound that has to be encoded again (Windows Media, ADPCM of old cameras)."""
         context: Any = stream.codec_context
@@ -96,7 +128,13 @@ class StreamCopy:
             except (av.error.FFmpegError, OSError):
                 self._notes.append(f"{self._target}: the clip's sound is damaged; it ends where reading failed")
                 return None
-            if packet is None or (packet.size and packet.dts is not None):
+            except IndexError:  # PyAV's at the end of a recording in which a stream began late
+                return None
+            if packet is None:
+                return packet
+            if packet.dts is None and is_cover(packet.stream):
+                packet.pts = packet.dts = 0
+            if packet.size and packet.dts is not None:
                 return packet
 
     def described(self) -> str:
@@ -113,12 +151,51 @@ class StreamCopy:
             if packet.stream_index in self._recoded:
                 self._encode_again(packet.stream_index, packet)
             else:
+                self._trim(packet)
+                self._follow(packet)
                 packet.stream = self._streams[packet.stream_index]
-                self._output.mux_one(packet)
+                self._write(packet)
             self._next = self._read()
         if pts_s is None:
             for index in self._recoded:
                 self._encode_again(index, None)
+
+    def _follow(self, packet: Packet[Any]) -> None:
+        """Let a packet whose time does not grow follow its predecessor, as the frames do."""
+        assert packet.dts is not None
+        earliest = self._earliest.get(packet.stream_index)
+        if earliest is not None and packet.dts <= earliest[0]:
+            shift = max(earliest[0] + 1, earliest[1]) - packet.dts
+            packet.dts += shift
+            packet.pts = packet.dts if packet.pts is None else packet.pts + shift
+            self._moved += 1
+        self._earliest[packet.stream_index] = (packet.dts, packet.dts + (packet.duration or 0))
+
+    def _write(self, packet: Packet[Any]) -> None:
+        try:
+            self._output.mux_one(packet)
+        except DAMAGED_PACKET as error:
+            if isinstance(error.__cause__, OSError):  # raised by our file: a full disk
+                raise
+            self.lost += 1
+
+    def report(self) -> None:
+        """Note what was moved or lost."""
+        if self._moved:
+            self._notes.append(
+                f"{self._target}: {self._moved} packets of the sound had no usable time; they follow those before"
+            )
+        if self.lost:
+            self._notes.append(f"{self._target}: {self.lost} packets of the sound are damaged and were left out")
+
+    def _trim(self, packet: Packet[Any]) -> None:
+        """End the last packet where the clip's own edit list ends it: in the middle, with most encoded sound."""
+        source = packet.stream
+        if source.duration is None or packet.pts is None or "mp4" not in self._source_format:
+            return
+        left = (source.start_time or 0) + source.duration - packet.pts
+        if packet.duration and 0 < left < packet.duration:
+            packet.duration = left
 
     def _encode_again(self, index: int, packet: Packet[Any] | None) -> None:
         """Decode a packet and encode what is in it; ``None`` flushes both."""
@@ -141,6 +218,12 @@ def _about_the_clip(metadata: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if key.lower() not in own}
 
 
+def _about_the_picture(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata of the picture's stream without figures that hold for the old one only."""
+    old = ("_statistics", "number_of_", "bps", "duration")
+    return {key: value for key, value in _about_the_clip(metadata).items() if not key.lower().startswith(old)}
+
+
 def sound_fits(clip: Path, suffix: str) -> bool:
     """Whether a file with this suffix can take the clip's sound, as it is where any container can.
 
@@ -151,7 +234,14 @@ def sound_fits(clip: Path, suffix: str) -> bool:
         return all(
             _holds(suffix, stream) or not any(_holds(other, stream) for other in MUXERS)
             for stream in source.streams.audio
+            if not _is_empty(stream)
         )
+
+
+def _is_empty(stream: Stream) -> bool:
+    """Whether a track is announced and nothing of it was found: damaged transport streams announce such."""
+    context: Any = stream.codec_context
+    return stream.type == "audio" and not (context and context.sample_rate)
 
 
 def _holds(suffix: str, stream: Stream) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,23 +11,23 @@ from typing import IO, TYPE_CHECKING, Any
 
 import av
 import av.error
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from styletransfer.core.errors import OutputError
 from styletransfer.core.files import atomic_path, explain_os_error
 from styletransfer.core.frames import Frame
-from styletransfer.media.codecs import MUXERS, EncoderSettings, encoder_options
-from styletransfer.media.copying import StreamCopy
-from styletransfer.media.format import FULL, LIMITED, SWSCALE_MATRIX, VideoFormat, colour_matrix
-from styletransfer.media.video import open_container
+from styletransfer.media.codecs import MUXERS, EncoderSettings
+from styletransfer.media.copying import DAMAGED_PACKET, StreamCopy
+from styletransfer.media.encoder import Encoder, is_odd
+from styletransfer.media.format import VideoFormat
+from styletransfer.media.hardware import encoder_for
+from styletransfer.media.opening import open_container
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-_SANE_DELAY_S = 3600  # that decoding may begin before the first frame's time
+_MOST_TICKS = 1_000_000  # a second: films of an hour then still fit in 32 bits
 
 
 class VideoWriter:
@@ -59,15 +60,14 @@ class VideoWriter:
         self.format = format
         self.notes: list[str] = []
         self.frames = 0
-        self._codec_name, self._codec = settings.for_target(self.target)
+        self._codec_name, codec = settings.for_target(self.target)
+        self._codec = encoder_for(self._codec_name, codec, settings.hwaccel, (format.width, format.height))
         self._settings = settings
         self._copy_from = copy_from
         self._copy_kinds = {"audio", "subtitle"} if copy_audio else {"subtitle"}
         self._copy: StreamCopy | None = None
-        self._last_pts: int | None = None
-        self._last_dts: int | None = None
-        self._first_pts = 0
-        self._reformatter = VideoReformatter()
+        self._encoder: Encoder | None = None
+        self._has_packets = False
         self._exit = contextlib.ExitStack()
         self._file: IO[bytes] | None = None
         self._container: OutputContainer | None = None
@@ -77,14 +77,13 @@ class VideoWriter:
             temporary = stack.enter_context(atomic_path(self.target))
             # Through a Python file, because FFmpeg's own loses the error of the last write (full disk).
             self._file = stack.enter_context(temporary.open("wb"))
+            source = None if self._copy_from is None else stack.enter_context(open_container(self._copy_from))
             muxer = MUXERS[self.target.suffix.lower()]
-            self._container = av.open(self._file, "w", format=muxer, container_options=self._muxer_options(muxer))
+            options = self._muxer_options(muxer, source)
+            self._container = av.open(self._file, "w", format=muxer, container_options=options)
             stack.callback(self._drop_container)
-            if self._codec.encoder == "libsvtav1":
-                os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to stderr by itself
             self._stream = self._add_video(self._container)
-            if self._copy_from is not None:
-                source = stack.enter_context(open_container(self._copy_from))
+            if source is not None:
                 self._copy = StreamCopy(source, self._container, self.target, self._copy_kinds, self.notes)
             self._container.start_encoding()
             self._exit = stack.pop_all()
@@ -96,11 +95,19 @@ class VideoWriter:
             return
         with self._exit as stack, self._explained():
             assert self._container is not None and self._file is not None
-            self._mux(self._stream.encode(None))
+            if not self._has_packets:
+                assert self._encoder is not None
+                self._mux(self._encoder.flush())
             if self._copy is not None:
                 self._copy.until(None)
-            self._container.close()
+            with self._forgiving():
+                self._container.close()
             self._file.flush()
+            if self._copy is not None:
+                self._copy.report()
+                if self._copy.lost:
+                    self._count_packets()
+            os.fsync(self._file.fileno())  # or a power cut could leave an empty file under the final name
             stack.pop_all().close()
 
     def write(self, frame: Frame) -> None:
@@ -109,82 +116,81 @@ class VideoWriter:
         Raises:
             OutputError: the disk is full, or the encoder refuses the frame.
         """
-        assert self._container is not None, "used outside its with block"
-        height, width, _ = frame.frame_hwc.shape
-        if (width, height) != (self.format.width, self.format.height):
-            raise OutputError(
-                f"{self.target}: frame {self.frames} has {width}x{height} pixels, "
-                f"the file {self.format.width}x{self.format.height}"
-            )
-        pts = round(frame.pts_s / self.format.time_base)
-        if self._last_pts is not None and pts <= self._last_pts:
-            pts = self._last_pts + 1
-        if not self.frames:
-            self._first_pts = pts
+        assert self._encoder is not None, "used outside its with block"
         with self._explained():
-            encoded = self._convert(frame)
-            encoded.pts = pts
-            encoded.time_base = self.format.time_base
-            encoded.duration = round(frame.duration_s / self.format.time_base)
+            packets = self._encoder.encode(frame)
             if self._copy is not None:
                 self._copy.until(frame.pts_s)
-            self._mux(self._stream.encode(encoded))
-        self._last_pts = pts
+            self._mux(packets)
         self.frames += 1
+
+    def write_packet(self, packet: Packet[Any]) -> None:
+        """Add a packet that an encoder of the same settings made; decoding times must grow.
+
+        Raises:
+            OutputError: the disk is full, or the container refuses the packet.
+        """
+        assert packet.dts is not None and packet.time_base is not None
+        with self._explained():
+            if self._copy is not None:
+                self._copy.until(packet.dts * packet.time_base)
+            self._mux([packet])
+        self.frames += 1
+        self._has_packets = True
+
+    @property
+    def extradata(self) -> bytes:
+        """The encoder's header; the packets of another file fit in here where theirs equals it."""
+        return bytes(self._stream.codec_context.extradata or b"")
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         assert self._container is not None
         for packet in packets:
-            if self._codec.encoder == "libx265":
-                # It leaves the decoding times of clips with one or two frames to chance: what lay in memory.
-                assert packet.pts is not None and packet.dts is not None
-                earliest = self._first_pts - round(_SANE_DELAY_S / self.format.time_base)
-                if not earliest <= packet.dts <= packet.pts:
-                    packet.dts = packet.pts
-                if self._last_dts is not None and packet.dts <= self._last_dts:
-                    packet.dts = self._last_dts + 1
-                self._last_dts = packet.dts
-            self._container.mux_one(packet)
-
-    def _convert(self, frame: Frame) -> VideoFrame:
-        matrix = colour_matrix(self.format.colorspace, (self.format.width, self.format.height))
-        return self._reformatter.reformat(
-            VideoFrame.from_numpy_buffer(frame.frame_hwc, "rgb24"),
-            format=self._stream.pix_fmt,
-            src_color_range=FULL,
-            dst_colorspace=SWSCALE_MATRIX[matrix],
-            dst_color_range=FULL if self.format.color_range == FULL else LIMITED,
-        )
+            packet.stream = self._stream
+            with self._forgiving():
+                self._container.mux_one(packet)
 
     def _add_video(self, container: OutputContainer) -> VideoStream:
         format, codec = self.format, self._codec
-        stream: VideoStream = container.add_stream(  # type: ignore[assignment]
-            codec.encoder, rate=format.rate, options=encoder_options(codec, self._settings)
-        )
-        context = stream.codec_context
-        context.width, context.height = format.width, format.height
-        odd = format.width % 2 or format.height % 2
-        context.pix_fmt = codec.odd_pix_fmt if odd else codec.pix_fmt
-        if odd and codec.odd_pix_fmt == "yuv444p":
+        stream: VideoStream = container.add_stream(codec.encoder, rate=format.rate)  # type: ignore[assignment]
+        self._encoder = Encoder(stream.codec_context, format, codec, self._settings)
+        if is_odd(format) and codec.odd_pix_fmt == "yuv444p":
             self.notes.append(
                 f"{self.target}: {format.width}x{format.height} is an odd size, which {self._codec_name} can "
                 "only hold with full colour resolution (4:4:4); some players cannot show that: "
                 "--codec vp9 or an even --size avoids it"
             )
-        context.time_base = format.time_base
-        context.sample_aspect_ratio = format.sample_aspect_ratio
-        context.color_range = format.color_range
-        context.colorspace = format.colorspace
-        context.color_trc = format.color_trc
-        context.color_primaries = format.color_primaries
         if self._codec_name == "hevc" and self.target.suffix.lower() != ".mkv":
-            context.codec_tag = "hvc1"  # the only one that Apple's players take
+            stream.codec_context.codec_tag = "hvc1"  # the only one that Apple's players take
         return stream
 
-    def _muxer_options(self, muxer: str) -> dict[str, str]:
-        # MP4 keeps the streams' start times in ticks of the whole film, 1 ms unless told otherwise.
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Take an error for that of a packet of the sound, which waited in the container for its turn."""
+        try:
+            yield
+        except DAMAGED_PACKET as error:
+            if self._copy is None or isinstance(error.__cause__, OSError):
+                raise
+            self._copy.lost += 1
+
+    def _count_packets(self) -> None:
+        """Make sure that what the container did not take was no frame."""
+        assert self._file is not None
+        with av.open(self._file.name) as written:
+            held = sum(bool(packet.size) for packet in written.demux(written.streams.video[0]))
+        if held != self.frames:
+            raise OutputError(f"{self.target}: {self.frames - held} frames could not be written; try another --codec")
+
+    def _muxer_options(self, muxer: str, source: InputContainer | None) -> dict[str, str]:
+        if muxer not in ("mp4", "mov"):
+            return {}
+        # MP4 keeps the streams' start times and lengths in ticks of the whole film, 1 ms unless told otherwise.
         ticks = self.format.time_base.denominator
-        return {"movie_timescale": str(max(1000, ticks))} if muxer in ("mp4", "mov") else {}
+        tracks = source.streams.audio if source is not None else ()
+        rates = [stream.codec_context.sample_rate for stream in tracks if stream.codec_context]
+        common = math.lcm(ticks, *(rate for rate in rates if rate))
+        return {"movie_timescale": str(max(1000, common if common <= _MOST_TICKS else ticks))}
 
     def _drop_container(self) -> None:
         """Close what a failed run leaves open; the file itself is removed by ``atomic_path``."""

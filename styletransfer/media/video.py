@@ -6,48 +6,48 @@ and the output carries no matrix, so the network sees them upright and every pla
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Generator, Iterator
+import collections
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
-import av
 import av.error
-import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
 from styletransfer.core.errors import InputError, SettingsError
 from styletransfer.core.frames import Frame
-from styletransfer.media.format import (
-    DEFAULT_RATE,
-    FULL,
-    LIMITED,
-    SWSCALE_MATRIX,
-    UNSPECIFIED,
-    Turn,
-    VideoFormat,
-    colour_matrix,
-    is_full_range,
-    scaled_size,
-)
+from styletransfer.media.convert import Deinterlacer, RgbConverter
+from styletransfer.media.format import DEFAULT_RATE
+from styletransfer.media.opening import VIDEO_SUFFIXES, announced_frames, first_video, open_container
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv"}
-    | {".flv", ".ogv", ".3gp", ".gif", ".mxf", ".y4m"}
-)
-"""Suffixes that a folder is searched for. A file that is named itself may have any."""
+__all__ = ["VIDEO_SUFFIXES", "Mark", "VideoReader", "first_video", "open_container"]
 
-_OPEN_TIMEOUT_S = 6.0
-_READ_TIMEOUT_S = 3.0
-_NO_VIDEO_FORMATS = frozenset({"tty", "ansi"})  # FFmpeg draws text files as terminal screens
-_DURATION_TOLERANCE_S = 1
+_DURATION_TOLERANCE_S = 1.0  # most containers know their length from the bit rate
+_EXACT_DURATION_TOLERANCE_S = 0.25  # Matroska writes it down
+_SEEK_BACK_S = (0, 5, 30)  # where the nearest key frame does not do: how much earlier to try
+_AFTER_SEEK = -(2**63)  # stands for the decoding time of the packet that comes first after a seek
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A frame that a later reader of the same clip finds again.
+
+    Attributes:
+        index: number of the frame in the clip.
+        pts_s: its time.
+        checksum: CRC-32 of its RGB picture.
+        is_clean: nothing before it was damaged or repaired, so reading may begin at a key frame.
+    """
+
+    index: int
+    pts_s: Fraction
+    checksum: int
+    is_clean: bool
 
 
 class VideoReader:
@@ -57,11 +57,14 @@ class VideoReader:
         path: the file, or the URL of a stream.
         longer_side: scale the frames so that the longer side has this many pixels (both sides are
             rounded to even numbers); ``None`` keeps the size.
+        mark_every: leave a mark at the last of every so many frames; 0 for none.
+        hwaccel: device that decodes, one of ``hardware.devices()``; empty decodes on the CPU.
 
     Attributes:
         format: size, clock and colours of the frames that come out.
         frames: number of frames that the file announces, 0 where it does not say.
         is_live: a stream without an end, whose frames come at their own pace.
+        marks: frames by which :meth:`skip_to` of a later reader finds its place, by index.
         warnings: after the last frame: what was damaged or missing, one sentence each.
 
     Raises:
@@ -69,41 +72,57 @@ class VideoReader:
         SettingsError: ``longer_side`` is smaller than 16.
     """
 
-    def __init__(self, path: Path | str, longer_side: int | None = None) -> None:
+    def __init__(
+        self, path: Path | str, longer_side: int | None = None, *, mark_every: int = 0, hwaccel: str = ""
+    ) -> None:
         if longer_side is not None and longer_side < 16:
             raise SettingsError(f"--size is {longer_side}; it must be at least 16 pixels")
         self.path = path
         self.warnings: list[str] = []
-        self._container = open_container(self.path)
+        self.marks: dict[int, Mark] = {}
+        self._mark_every = mark_every
+        self._hwaccel = hwaccel
+        self._before: collections.deque[VideoFrame] = collections.deque()
+        self._start = self._first_index = 0
+        first = self._open()
         try:
-            self._stream = first_video(self._container, self.path)
-            self._stream.thread_type = "AUTO"
-            self._damaged_packets = 0
-            self._end_s = 0.0
-            self._packets = 0
-            self._corrupt = False
-            self._decoded = self._decode()
-            self._first = next(self._decoded, None)
-            if self._first is None:
-                raise InputError(f"{self.path}: no frame of it can be decoded; the file is damaged, encrypted or empty")
-            self._turn = Turn.of(self._first)
-            self._source_wh = (self._first.width, self._first.height)
-            self._scaled_wh = scaled_size(self._source_wh, longer_side)
-            self._matrix = colour_matrix(int(self._first.colorspace), self._source_wh)
-            self._reformatter = VideoReformatter()
-            self.format = self._describe(self._first, resized=longer_side is not None)
+            self._to_rgb = RgbConverter(first, longer_side)
+            rate = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
+            self.format = self._to_rgb.describe(first, self._stream, rate)
         except BaseException:
             self._container.close()
             raise
         self.is_live = isinstance(path, str) and "://" in path and not self._container.duration
-        self.frames = int(self._stream.frames)
-        if not self.frames and self._container.duration and self._stream.average_rate:
-            self.frames = round(self._container.duration / 1_000_000 * self._stream.average_rate)
+        self.frames = announced_frames(self._container, self._stream)
+
+    def _open(self) -> VideoFrame:
+        """Open the file and decode the first frame, which waits in ``_before``."""
+        self._container = open_container(self.path, hwaccel=self._hwaccel)
+        try:
+            self._stream = first_video(self._container, self.path)
+            self._stream.thread_type = "AUTO"
+            self._damaged_packets = self._packets = 0
+            self._end_s = 0.0
+            self._corrupt = False
+            self._sought_dts: int | None = None
+            self._deinterlacer = Deinterlacer()
+            self._decoded = self._decode()
+            self._frames = self._deinterlacer.frames(self._decoded)
+            first = next(self._frames, None)
+            if first is None:
+                raise InputError(f"{self.path}: no frame of it can be decoded; the file is damaged, encrypted or empty")
+        except BaseException:
+            self._container.close()
+            raise
+        self._before.clear()
+        self._before.append(first)
+        return first
 
     def __enter__(self) -> VideoReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._frames.close()
         self._decoded.close()
         self._container.close()
 
@@ -113,13 +132,11 @@ class VideoReader:
         A frame without a time stamp, or with one that does not grow, follows its predecessor by one
         frame's time.
         """
-        assert self._first is not None
         interval = 1 / self.format.rate
         last: Fraction | None = None
         repaired = 0
-        first, self._first = self._first, None
-        index = -1
-        for index, decoded in enumerate(itertools.chain([first], self._decoded)):
+        index = self._first_index - 1
+        for index, decoded in enumerate(self._all(), self._first_index):
             tick = decoded.time_base or self.format.time_base
             duration = decoded.duration * tick if decoded.duration else interval
             stamp = self._stamp(decoded)
@@ -130,9 +147,70 @@ class VideoReader:
                 pts = Fraction(0) if last is None else last + ticks * tick
                 repaired += index > 0
             self._corrupt |= decoded.is_corrupt
-            yield Frame(self._to_rgb(decoded), pts, duration, index)
             last = pts
+            if index < self._start:
+                continue
+            frame = Frame(self._to_rgb(decoded), pts, duration, index)
+            if self._mark_every and (index + 1) % self._mark_every == 0:
+                self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), not repaired and self._is_clean)
+            yield frame
         self._report(index + 1, repaired)
+
+    def _all(self) -> Iterator[VideoFrame]:
+        while self._before:
+            yield self._before.popleft()
+        yield from self._frames
+
+    @property
+    def _is_clean(self) -> bool:
+        """Nothing was damaged so far, and every frame depends on those since the last key frame only."""
+        return not (self._damaged_packets or self._corrupt or self._deinterlacer.is_needed)
+
+    def skip_to(self, index: int, mark: Mark | None = None, tick: Callable[[], None] = lambda: None) -> None:
+        """Begin the iteration with frame ``index``, instead of the first.
+
+        Args:
+            index: number of the frame.
+            mark: a mark of an earlier reader of the same clip, at ``index - 1`` or later. Reading then begins at a
+                key frame near it, and the marked frame is compared with what it was; without a mark, or where the
+                comparison fails, all frames before are decoded.
+            tick: called now and then; raises to stop.
+        """
+        self._start = index
+        if mark is None or not mark.is_clean or index == 0:
+            return
+        for earlier_s in _SEEK_BACK_S:
+            tick()
+            if self._seek(index, mark, earlier_s):
+                self._first_index = index
+                return
+        self._container.close()
+        self._open()
+
+    def _seek(self, index: int, mark: Mark, earlier_s: int) -> bool:
+        """Whether reading can begin at a key frame before ``mark``; the frames from ``index`` on then wait."""
+        tick = self._stream.time_base
+        wanted = mark.index - index + 1
+        self._before.clear()
+        try:
+            assert tick is not None
+            self._container.seek(int((mark.pts_s - earlier_s) / tick), stream=self._stream)
+        except (av.error.FFmpegError, OSError):
+            return False
+        self._sought_dts, self._packets = _AFTER_SEEK, 0
+        self._decoded = self._decode()
+        self._frames = self._deinterlacer.frames(self._decoded)
+        for count, decoded in enumerate(self._frames, 1):
+            stamp = self._stamp(decoded)
+            pts = None if stamp is None else stamp * (decoded.time_base or tick)
+            if pts is None or pts > mark.pts_s or not self._is_clean:
+                return False
+            self._before.append(decoded)
+            if len(self._before) > wanted:
+                self._before.popleft()
+            if pts == mark.pts_s:
+                return count >= wanted and crc32(self._to_rgb(decoded).data) == mark.checksum
+        return False
 
     def _decode(self) -> Generator[VideoFrame]:
         """Decoded frames; what cannot be read is skipped and counted."""
@@ -143,6 +221,8 @@ class VideoReader:
             except (av.error.FFmpegError, OSError):
                 self._damaged_packets += 1
                 packet = None
+            except IndexError:  # PyAV's at the end of a recording in which a stream began late
+                packet = None
             if packet is None:
                 break
             if packet.pts is not None and packet.time_base:
@@ -151,6 +231,8 @@ class VideoReader:
                 continue
             if packet.size:
                 self._packets += 1
+                if self._sought_dts == _AFTER_SEEK:
+                    self._sought_dts = packet.dts
                 self._corrupt |= packet.is_corrupt
             yield from self._frames_of(packet)
         yield from self._frames_of(None)
@@ -170,124 +252,32 @@ class VideoReader:
             return decoded.dts
         return decoded.pts if decoded.pts is not None else decoded.dts
 
-    def _to_rgb(self, decoded: VideoFrame) -> NDArray[np.uint8]:
-        width, height = self._scaled_wh
-        same_size = (decoded.width, decoded.height) == self._scaled_wh
-        rgb = self._reformatter.reformat(
-            decoded,
-            width=width,
-            height=height,
-            format="rgb24",
-            interpolation=Interpolation.BILINEAR if same_size else Interpolation.AREA,
-            src_colorspace=SWSCALE_MATRIX[self._matrix],
-            src_color_range=FULL if is_full_range(decoded) or decoded.format.is_rgb else LIMITED,
-            dst_color_range=FULL,
-        )
-        frame_hwc: Any = rgb.to_ndarray()  # uint8, as rgb24 is
-        return self._turn.apply(frame_hwc)
-
-    def _describe(self, first: VideoFrame, resized: bool) -> VideoFormat:
-        stream = self._stream
-        width, height = self._scaled_wh
-        pixel = stream.sample_aspect_ratio or Fraction(1)
-        if pixel <= 0:
-            pixel = Fraction(1)
-        # The scaled size is rounded to even numbers: let the shape of the pixels make up for it.
-        pixel *= Fraction(self._source_wh[0] * height, self._source_wh[1] * width)
-        if self._turn.transposed:
-            width, height, pixel = height, width, 1 / pixel
-        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-        tag = int(first.colorspace)
-        if tag not in SWSCALE_MATRIX and (resized or tag != UNSPECIFIED):
-            tag = self._matrix  # players would guess by the new size, or read a matrix that is gone
-        color_range = 0 if first.format.is_rgb else int(first.color_range)
-        return VideoFormat(
-            width=width,
-            height=height,
-            time_base=stream.time_base or 1 / rate,
-            rate=rate,
-            sample_aspect_ratio=pixel.limit_denominator(10_000),
-            colorspace=tag,
-            color_range=FULL if is_full_range(first) and not first.format.is_rgb else color_range,
-            color_trc=int(first.color_trc),
-            color_primaries=int(first.color_primaries),
-        )
-
     def _report(self, frames: int, repaired: int) -> None:
+        if self._to_rgb.note:
+            self.warnings.append(f"{self.path}: is {self._to_rgb.note}")
+        if self._deinterlacer.is_needed:
+            self.warnings.append(f"{self.path}: is interlaced; whole pictures were made of its half pictures")
         if self._damaged_packets or self._corrupt:
             self.warnings.append(f"{self.path}: damaged in places; the {frames} readable frames were kept")
         elif missing := self._missing():
             self.warnings.append(f"{self.path}: cut off ({missing}); the {frames} readable frames were kept")
         if repaired:
             self.warnings.append(
-                f"{self.path}: {repaired} frames had no usable time stamp; they follow at the average rate"
+                f"{self.path}: frames without usable time stamp ({repaired}) follow the one before at the average rate"
             )
 
     def _missing(self) -> str:
         """What the file announces and does not hold, empty where all is there."""
         if "mp4" in self._container.format.name:
-            announced = len(self._stream.index_entries)
+            entries = self._stream.index_entries
+            since = self._sought_dts
+            announced = len(entries) if since is None else sum(entry.timestamp >= since for entry in entries)
             return f"{self._packets} of {announced} frames are there" if self._packets < announced else ""
         duration_us, start_us = self._container.duration, self._container.start_time or 0
         if duration_us is None:
             return ""
         end_s = (start_us + duration_us) / 1e6
-        if self._end_s + _DURATION_TOLERANCE_S >= end_s:
+        is_exact = "matroska" in self._container.format.name
+        if self._end_s + (_EXACT_DURATION_TOLERANCE_S if is_exact else _DURATION_TOLERANCE_S) >= end_s:
             return ""
         return f"{self._end_s:.1f} of {end_s:.1f} seconds are there"
-
-
-def open_container(source: Path | str) -> InputContainer:
-    """Open a media file, or a URL (a ``str`` with ``://``), for reading.
-
-    Raises:
-        InputError: missing, empty, unreadable, or no media file.
-    """
-    if isinstance(source, str) and "://" in source:
-        return _open_url(source)
-    path = Path(source)
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, not a video file")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty (0 bytes)")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        # "file:" keeps FFmpeg from taking a name with a colon for a network address.
-        container = av.open(f"file:{path}", "r", metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: damaged, cut off, or no video file ({reason})") from error
-    if container.format.name in _NO_VIDEO_FORMATS or container.format.name.endswith("_pipe"):
-        name = container.format.name
-        container.close()
-        if name.endswith("_pipe"):
-            raise InputError(f"{path}: is a picture, not a video; use `styletransfer stylize` for it")
-        raise InputError(f"{path}: is a text file, not a video")
-    return container
-
-
-def _open_url(url: str) -> InputContainer:
-    try:
-        return av.open(url, "r", metadata_errors="replace", timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{url}: the stream cannot be opened ({reason})") from error
-
-
-def first_video(container: InputContainer, path: Path | str) -> VideoStream:
-    """The first video stream that is no cover picture.
-
-    Raises:
-        InputError: there is none, or this PyAV build cannot decode it.
-    """
-    for stream in container.streams.video:
-        if "attached_pic" in str(stream.disposition):
-            continue
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video codec is not known to this PyAV build; convert it to H.264")
-        return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    held = f"only {' and '.join(kinds)}" if kinds else "nothing"
-    raise InputError(f"{path}: there is no video stream in it, {held}")

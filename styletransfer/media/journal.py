@@ -1,0 +1,272 @@
+"""What a batch has done, beside its results: a killed run goes on where it was.
+
+``<folder>/.styletransfer`` holds the journal (SQLite) and the finished segments of the clips in work. A result is
+known by its *key*: everything that it depends on, as a hash. With another key the old work is not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from styletransfer.media import database
+from styletransfer.media.segments import Segment, segment_path
+from styletransfer.media.video import Mark
+
+FOLDER = ".styletransfer"
+"""Name of the hidden folder beside the results."""
+
+_VERSION = 1
+_TABLES = """
+drop table if exists result; drop table if exists segment;
+create table result (
+    target text primary key, key text not null, source text not null, style text not null,
+    status text not null check (status in ('open', 'stylized', 'done', 'failed')),
+    frames integer, seconds real not null default 0, size_bytes integer, mtime_ns integer,
+    warnings text not null default '[]', error text not null default '', changed_s real not null);
+create table segment (
+    key text not null, number integer not null, frames integer not null, pts_s text, checksum integer,
+    is_clean integer, primary key (key, number));
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the journal knows of one result.
+
+    Attributes:
+        target: the result's file.
+        key: hash of what it depends on.
+        status: ``open``, ``stylized`` (all segments are there), ``done`` or ``failed``.
+        frames: frames of the whole clip; 0 before ``stylized``.
+        seconds: that the work took, in all runs together.
+        warnings: about the clip, one sentence each.
+    """
+
+    target: Path
+    key: str
+    status: str
+    frames: int
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def key_of(source: Path, parts: Mapping[str, Any]) -> str:
+    """Hash of the clip (its path, size and time of change) and of everything else that the result depends on.
+
+    Raises:
+        OSError: the clip cannot be read.
+    """
+    state = source.stat()
+    identity = {"source": str(source.resolve()), "size": state.st_size, "mtime_ns": state.st_mtime_ns, **parts}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+class Journal:
+    """The journal of one folder of results: a context manager, and safe to use from several threads.
+
+    Args:
+        root: the folder of results; made if it is missing.
+        is_kept: whether the journal stays when all is done, so that a later run knows finished results.
+
+    Attributes:
+        notes: what happened to an earlier journal, one sentence each.
+
+    Raises:
+        OutputError: another process works there, or the folder cannot be written.
+    """
+
+    def __init__(self, root: Path, is_kept: bool = True) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.notes: list[str] = []
+        self._is_kept = is_kept
+        self._mutex = threading.RLock()
+        with database.explained(root):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = database.lock(self.folder / "lock.sqlite", self.root)
+            try:
+                self._base, note = database.open_kept(self.folder / "journal.sqlite", _TABLES, _VERSION)
+            except BaseException:
+                self._lock.close()
+                raise
+        if note:
+            self.notes.append(f"{note}, and every clip is done again")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close; remove what no clip in work needs, and everything where the journal is not to stay."""
+        with self._mutex:
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._sweep()
+            rows = 1
+            with contextlib.suppress(sqlite3.Error):
+                (rows,) = self._base.execute("select count(*) from result").fetchone()
+            self._base.close()
+            if not rows and not self._is_kept:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.close()
+            if not rows and not self._is_kept:
+                shutil.rmtree(self.folder, ignore_errors=True)  # Windows removes no open file
+
+    def _sweep(self) -> None:
+        """Remove the segments of keys that no unfinished result has."""
+        rows = self._base.execute("select key from result where status != 'done'")
+        wanted = {key for (key,) in rows}
+        for folder in self.folder.iterdir():
+            if folder.is_dir() and folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+        for (key,) in self._base.execute("select distinct key from segment").fetchall():
+            if key not in wanted:
+                self._base.execute("delete from segment where key = ?", (key,))
+
+    def entry(self, target: Path, key: str, source: Path, style: str, *, is_fresh: bool = False) -> Entry:
+        """What is known of a result; anything else than this key is forgotten.
+
+        Args:
+            target: the result's file.
+            key: from :func:`key_of`.
+            source: the clip.
+            style: the style's name.
+            is_fresh: forget what is known.
+
+        Raises:
+            OutputError: the journal cannot be written.
+        """
+        name = self._name(target)
+        with self._change() as base:
+            row = base.execute(
+                "select key, status, frames, seconds, warnings, size_bytes from result where target = ?", (name,)
+            ).fetchone()
+            if row is not None and row[0] == key and not is_fresh:
+                _, status, frames, seconds, warnings, size_bytes = row
+                if status == "done" and _size(target) != size_bytes:
+                    status, seconds, frames = "open", 0.0, None  # removed, or cut off by a power cut: made again
+                if status == "failed":
+                    status = "open" if frames is None else "stylized"
+                base.execute(
+                    "update result set status = ?, seconds = ?, frames = ?, error = '' where target = ?",
+                    (status, seconds, frames, name),
+                )
+                return Entry(target, key, status, frames or 0, seconds, tuple(json.loads(warnings)))
+            base.execute("delete from segment where key = ?", (key,))
+            columns = "target, key, source, style, status, changed_s"
+            base.execute(
+                f"insert or replace into result ({columns}) values (?,?,?,?,'open',?)",
+                (name, key, str(source), style, time.time()),
+            )
+        shutil.rmtree(self.segment_folder(key), ignore_errors=True)
+        return Entry(target, key, "open", 0, 0.0, ())
+
+    def segment_folder(self, key: str) -> Path:
+        """Where the segments of a result in work lie."""
+        return self.folder / key
+
+    def segments(self, key: str) -> list[tuple[Segment, Mark | None]]:
+        """The finished segments from the first on, without a gap."""
+        with self._change() as base:
+            rows = base.execute(
+                "select number, frames, pts_s, checksum, is_clean from segment where key = ? order by number", (key,)
+            ).fetchall()
+        found: list[tuple[Segment, Mark | None]] = []
+        first = 0
+        for place, (number, frames, pts_s, checksum, is_clean) in enumerate(rows):
+            if number != place:
+                break
+            segment = Segment(number, first, frames, segment_path(self.segment_folder(key), number))
+            mark = None if pts_s is None else Mark(segment.last_frame, Fraction(pts_s), checksum, bool(is_clean))
+            found.append((segment, mark))
+            first += frames
+        return found
+
+    def add_segment(self, entry: Entry, segment: Segment, mark: Mark | None, seconds: float) -> None:
+        """A segment's file is complete.
+
+        Raises:
+            OutputError: the journal cannot be written.
+        """
+        values = (mark.pts_s, mark.checksum, mark.is_clean) if mark is not None else (None, None, None)
+        pts_s = None if mark is None else str(values[0])
+        with self._change() as base:
+            base.execute(
+                "insert or replace into segment values (?,?,?,?,?,?)",
+                (entry.key, segment.number, segment.frames, pts_s, *values[1:]),
+            )
+            self._update(base, entry.target, seconds_more=seconds)
+
+    def drop_segments(self, key: str, from_number: int) -> None:
+        """Forget the segments from a number on: they will be made again."""
+        with self._change() as base:
+            base.execute("delete from segment where key = ? and number >= ?", (key, from_number))
+            base.execute("update result set status = 'open', frames = null where key = ?", (key,))
+
+    def stylized(self, entry: Entry, frames: int, warnings: list[str]) -> None:
+        """All segments of a result are there."""
+        with self._change() as base:
+            self._update(base, entry.target, status="stylized", frames=frames, warnings=json.dumps(warnings))
+
+    def done(self, entry: Entry, frames: int, warnings: list[str], seconds: float = 0.0) -> None:
+        """The result stands under its name; its segments are removed."""
+        state = entry.target.stat()
+        with self._change() as base:
+            self._update(
+                base,
+                entry.target,
+                status="done",
+                frames=frames,
+                warnings=json.dumps(warnings),
+                size_bytes=state.st_size,
+                mtime_ns=state.st_mtime_ns,
+                seconds_more=seconds,
+            )
+            base.execute("delete from segment where key = ?", (entry.key,))
+            if not self._is_kept:
+                base.execute("delete from result where target = ?", (self._name(entry.target),))
+        shutil.rmtree(self.segment_folder(entry.key), ignore_errors=True)
+
+    def failed(self, target: Path, reason: str) -> None:
+        """The result could not be made. Finished segments stay: the reason may be a full disk."""
+        with self._change() as base:
+            self._update(base, target, status="failed", error=reason)
+
+    def _update(self, base: sqlite3.Connection, target: Path, seconds_more: float = 0.0, **columns: Any) -> None:
+        names = "".join(f", {name} = ?" for name in columns)
+        base.execute(
+            f"update result set changed_s = ?, seconds = seconds + ?{names} where target = ?",
+            (time.time(), seconds_more, *columns.values(), self._name(target)),
+        )
+
+    def _name(self, target: Path) -> str:
+        return os.path.relpath(target, self.root)
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One change that is there as a whole or not at all, also after a power cut."""
+        with self._mutex, database.explained(self.folder / "journal.sqlite"):
+            self._base.execute("begin immediate")
+            try:
+                yield self._base
+            except BaseException:
+                self._base.execute("rollback")
+                raise
+            self._base.execute("commit")
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,108 @@
+"""Media files and streams opened for reading, and one line where they are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.stream import Disposition
+
+from styletransfer.core.errors import InputError
+
+if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".wmv"}
+    | {".flv", ".ogv", ".3gp", ".gif", ".mxf", ".y4m"}
+)
+"""Suffixes that a folder is searched for. A file that is named itself may have any."""
+
+_OPEN_TIMEOUT_S = 6.0
+_READ_TIMEOUT_S = 3.0
+_NO_VIDEO_FORMATS = frozenset({"tty", "ansi"})  # FFmpeg draws text files as terminal screens
+
+
+def open_container(source: Path | str, hwaccel: str = "") -> InputContainer:
+    """Open a media file, or a URL (a ``str`` with ``://``), for reading.
+
+    Args:
+        source: the file or URL.
+        hwaccel: device that decodes the video; empty decodes on the CPU.
+
+    Raises:
+        InputError: missing, empty, unreadable, or no media file.
+    """
+    if isinstance(source, str) and "://" in source:
+        return _open_url(source)
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, not a video file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes)")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        # "file:" keeps FFmpeg from taking a name with a colon for a network address.
+        container = av.open(f"file:{path}", "r", metadata_errors="replace", hwaccel=_decoding_on(hwaccel))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: damaged, cut off, or no video file ({reason})") from error
+    if container.format.name in _NO_VIDEO_FORMATS or container.format.name.endswith("_pipe"):
+        name = container.format.name
+        container.close()
+        if name.endswith("_pipe"):
+            raise InputError(f"{path}: is a picture, not a video; use `styletransfer stylize` for it")
+        raise InputError(f"{path}: is a text file, not a video")
+    return container
+
+
+def _open_url(url: str) -> InputContainer:
+    try:
+        return av.open(url, "r", metadata_errors="replace", timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{url}: the stream cannot be opened ({reason})") from error
+
+
+def first_video(container: InputContainer, path: Path | str) -> VideoStream:
+    """The first video stream that is no cover picture.
+
+    Raises:
+        InputError: there is none, or this PyAV build cannot decode it.
+    """
+    for stream in container.streams.video:
+        if is_cover(stream):
+            continue
+        if stream.codec_context is None:
+            raise InputError(f"{path}: its video codec is not known to this PyAV build; convert it to H.264")
+        return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    held = f"only {' and '.join(kinds)}" if kinds else "nothing"
+    raise InputError(f"{path}: there is no video stream in it, {held}")
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a cover picture."""
+    return bool(Disposition.attached_pic & stream.disposition)
+
+
+def announced_frames(container: InputContainer, stream: VideoStream) -> int:
+    """How many frames the file says it has, 0 where it does not say."""
+    if not stream.frames and container.duration and stream.average_rate:
+        return round(container.duration / 1_000_000 * stream.average_rate)
+    return int(stream.frames)
+
+
+def _decoding_on(device: str) -> HWAccel | None:
+    if not device:
+        return None
+    from av.codec.hwaccel import HWAccel
+
+    return HWAccel(device, allow_software_fallback=False)

@@ -1,0 +1,317 @@
+"""Many clips and styles in one run: what is finished stays finished, what was begun goes on."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from clips import look_at, make_clip
+
+from styletransfer.media.journal import Journal
+
+FRAMES = 300  # two segments and a half
+SETTINGS = ("--size", "64", "--preset", "ultrafast", "--provider", "cpu")
+
+
+@pytest.fixture
+def video(cli, tiny_model):
+    """Run ``styletransfer video -m tiny ARGS``."""
+    return lambda *args: cli("video", "-m", tiny_model, *SETTINGS, *args)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "long.mp4", pts=range(FRAMES), rate=Fraction(30))
+    make_clip(tmp_path / "in" / "short.mkv", rate=Fraction(25))
+    return tmp_path / "in"
+
+
+def results(out):
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*.m*") if ".styletransfer" not in path.parts)
+
+
+def segments(out):
+    return sorted((out / ".styletransfer").glob("*/*"))
+
+
+def assert_same(one, other):
+    before, after = look_at(one), look_at(other)
+    assert after.times == before.times
+    assert after.sound == before.sound
+    assert all(np.array_equal(a, b) for a, b in zip(before.pictures, after.pictures, strict=True))
+
+
+KILLED = """
+import os, signal, sys
+from styletransfer.runtime.stylizer import Stylizer
+left, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+stylize = Stylizer.__call__
+def counted(self, *args, **options):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), number)
+    return stylize(self, *args, **options)
+Stylizer.__call__ = counted
+from styletransfer.cli.app import main
+main(sys.argv[1:])
+"""
+
+
+def run_killed(after_frames, number, *arguments):
+    """Run a command that a signal hits after so many stylized frames."""
+    command = [sys.executable, "-c", KILLED, str(after_frames), str(int(number)), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def killed(tiny_model):
+    return lambda frames, number, *args: run_killed(frames, number, "video", "-m", tiny_model, *SETTINGS, *args)
+
+
+def test_what_kill_9_leaves_goes_on_and_ends_as_if_nothing_had_happened(video, killed, folder, tmp_path):
+    assert video(folder, "-o", tmp_path / "whole").status == 0
+    out = tmp_path / "out"
+    for frames, kept in ((140, 120), (20, 120), (150, 240)):
+        assert killed(frames, signal.SIGKILL, folder, "-o", out).returncode == -signal.SIGKILL
+        assert results(out) == [], "nothing stands under its final name before it is complete"
+        with sqlite3.connect(out / ".styletransfer" / "journal.sqlite") as base:
+            assert base.execute("select sum(frames) from segment").fetchone() == (kept,)
+    (out / ".long.x1y2z3.part.mp4").write_bytes(b"what a kill during the last step leaves")
+    outcome = video(folder, "-o", out, "--report", tmp_path / "report.json")
+    assert outcome.status == 0, outcome.err
+    assert f"long.mp4: {FRAMES} frames (240 of them by an earlier run)" in outcome.out
+    report = {
+        r["target"].rpartition(os.sep)[2]: r for r in json.loads((tmp_path / "report.json").read_text())["results"]
+    }
+    assert report["long.mp4"]["frames_stylized_in_this_run"] == FRAMES - 240
+    assert sorted(path.name for path in out.iterdir()) == [".styletransfer", "long.mp4", "short.mkv"]
+    assert segments(out) == []
+    for name in results(out):
+        assert_same(tmp_path / "whole" / name, out / name)
+
+
+def test_a_kill_while_the_segments_are_joined_costs_no_frame(video, killed, folder, tmp_path, monkeypatch):
+    from styletransfer.media import segments as module
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(module, "join", full)
+    outcome = video(folder, "-o", out)
+    assert outcome.status == 1
+    assert results(out) == ["short.mkv"]
+    assert len(outcome.errors) == 1 and "long.mp4" in outcome.errors[0]
+    assert len(segments(out)) == 3
+    monkeypatch.undo()
+    outcome = video(folder, "-o", out)
+    assert outcome.status == 0, outcome.err
+    assert f"{FRAMES} frames ({FRAMES} of them by an earlier run)" in outcome.out
+    assert "short.mkv: finished by an earlier run" in outcome.out
+
+
+@pytest.mark.parametrize("spoil", ["cut", "remove all"])
+def test_spoiled_segments_are_made_again(video, killed, folder, tmp_path, spoil):
+    assert video(folder, "-o", tmp_path / "whole").status == 0
+    out = tmp_path / "out"
+    killed(250, signal.SIGKILL, folder, "-o", out)
+    parts = [path for path in segments(out) if not path.name.startswith(".")]
+    assert len(parts) == 2
+    if spoil == "cut":
+        parts[1].write_bytes(parts[1].read_bytes()[:-100])
+    else:
+        for part in parts[0 if spoil == "remove all" else 1 :]:
+            part.unlink()
+    outcome = video(folder, "-o", out)
+    assert outcome.status == 0, outcome.err
+    assert ("120 of them" in outcome.out) == (spoil != "remove all")
+    assert_same(tmp_path / "whole" / "long.mp4", out / "long.mp4")
+
+
+def test_ctrl_c_says_how_to_go_on(video, killed, folder, tmp_path):
+    stopped = killed(200, signal.SIGINT, folder, "-o", tmp_path / "out", "--jobs", "1")
+    assert stopped.returncode == 130, stopped.stderr
+    (line,) = (line for line in stopped.stderr.splitlines() if line.startswith("error: "))
+    assert "0 of 2 clips are finished" in line and "run the same command again" in line
+    assert results(tmp_path / "out") == []
+    outcome = video(folder, "-o", tmp_path / "out")
+    assert outcome.status == 0
+    assert "120 of them by an earlier run" in outcome.out
+
+
+def test_finished_results_are_left_alone_until_something_changes(video, folder, tmp_path):
+    out = tmp_path / "out"
+    assert video(folder, "-o", out).status == 0
+    before = {name: (out / name).stat().st_mtime_ns for name in results(out)}
+
+    def remade(*args):
+        outcome = video(folder, "-o", out, *args)
+        assert outcome.status == 0, outcome.err
+        after = {name: (out / name).stat().st_mtime_ns for name in results(out)}
+        changed = {name for name in after if after[name] != before.get(name)}
+        before.update(after)
+        return changed, outcome
+
+    changed, outcome = remade()
+    assert changed == set()
+    assert outcome.out.count("finished by an earlier run") == 2
+    assert "0 clips done, 2 done before, 0 failed" in outcome.err
+    (out / "short.mkv").unlink()
+    assert remade()[0] == {"short.mkv"}
+    (out / "short.mkv").write_bytes(b"cut off")
+    assert remade()[0] == {"short.mkv"}
+    os.utime(folder / "short.mkv", (1, 1))
+    assert remade()[0] == {"short.mkv"}, "another clip under the same name"
+    assert remade("--strength", "0.5")[0] == {"long.mp4", "short.mkv"}
+    assert remade("--strength", "0.5", "--overwrite")[0] == {"long.mp4", "short.mkv"}
+
+
+def test_settings_are_not_mixed_within_a_clip(video, killed, folder, tmp_path):
+    killed(250, signal.SIGKILL, folder, "-o", tmp_path / "out")
+    assert video(folder, "-o", tmp_path / "out", "--strength", "0").status == 0
+    assert video(folder, "-o", tmp_path / "plain", "--strength", "0").status == 0
+    assert_same(tmp_path / "plain" / "long.mp4", tmp_path / "out" / "long.mp4")
+    assert segments(tmp_path / "out") == []
+
+
+def test_several_styles_each_make_their_own_result(cli, tiny_model, folder, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(tiny_model.read_bytes())
+    outcome = cli("video", folder, "-o", tmp_path / "out", "-m", tiny_model, "-m", other, *SETTINGS)
+    assert outcome.status == 0, outcome.err
+    assert results(tmp_path / "out") == ["long-other.mp4", "long-tiny.mp4", "short-other.mkv", "short-tiny.mkv"]
+    assert_same(tmp_path / "out" / "long-other.mp4", tmp_path / "out" / "long-tiny.mp4")
+
+
+def test_clips_side_by_side_come_out_as_one_by_one(video, folder, tmp_path):
+    for index in range(3):
+        make_clip(folder / f"{index}.mp4", pts=range(130))
+    (folder / "words.mp4").write_text("no clip")
+    assert video(folder, "-o", tmp_path / "one").status == 1
+    outcome = video(folder, "-o", tmp_path / "side", "--jobs", "3")
+    assert outcome.status == 1
+    assert "5 clips done, 1 failed" in outcome.err
+    assert results(tmp_path / "side") == results(tmp_path / "one")
+    for name in results(tmp_path / "one"):
+        assert look_at(tmp_path / "side" / name).times == look_at(tmp_path / "one" / name).times
+
+
+def test_ctrl_c_stops_clips_side_by_side(killed, folder, tmp_path):
+    make_clip(folder / "second.mp4", pts=range(FRAMES), rate=Fraction(30))
+    started = time.monotonic()
+    stopped = killed(100, signal.SIGINT, folder, "-o", tmp_path / "out", "--jobs", "2")
+    assert stopped.returncode == 130, stopped.stderr
+    assert "run the same command again" in stopped.stderr
+    assert time.monotonic() - started < 20
+
+
+def test_the_table_and_the_report_tell_what_became_of_each(video, folder, tmp_path):
+    (folder / "words.mp4").write_text("no clip at all")
+    outcome = video(folder, "-o", tmp_path / "out", "--report", tmp_path / "r" / "report.json")
+    assert outcome.status == 1
+    lines = outcome.err.splitlines()
+    for name, word in (("long.mp4", "done"), ("short.mkv", "done"), ("words.mp4", "failed")):
+        assert any(line.startswith(name) and line.rstrip().endswith(word) for line in lines)
+    assert lines[-2].startswith("error: ") and "words.mp4" in lines[-2], "the reasons stand at the end"
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert [(r["status"], r["frames"]) for r in report["results"]] == [("done", FRAMES), ("done", 12)]
+    assert report["settings"]["look"]["strength"] == 1.0
+    (failure,) = report["failed_inputs"]
+    assert failure["source"].endswith("words.mp4") and failure["error"] in outcome.err
+
+
+def test_a_second_run_in_the_same_folder_is_refused(video, folder, tmp_path):
+    with Journal(tmp_path / "out"):
+        outcome = video(folder, "-o", tmp_path / "out")
+    assert outcome.status == 1
+    assert len(outcome.errors) == 1 and "another run is at work there" in outcome.errors[0]
+    assert video(folder, "-o", tmp_path / "out").status == 0
+
+
+def test_a_disk_without_room_is_told_before_the_work(video, folder, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 1_000_000))
+    outcome = video(folder, "-o", tmp_path / "out")
+    assert outcome.status == 1
+    assert len(outcome.errors) == 1 and "1 MB are free" in outcome.errors[0]
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    assert video(folder, "-o", tmp_path / "out").status == 0
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 1_000_000))
+    assert video(folder, "-o", tmp_path / "out").status == 0, "nothing more has to be written"
+
+
+def test_a_single_clip_leaves_nothing_but_its_result(video, folder, tmp_path):
+    out = tmp_path / "out"
+    assert video(folder / "long.mp4", "-o", out / "x.mp4").status == 0
+    assert [path.name for path in out.iterdir()] == ["x.mp4"]
+
+
+def test_a_single_long_clip_can_be_resumed_and_leaves_nothing_either(video, killed, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("styletransfer.cli.clips._LONG_SEGMENTS", 2)
+    out = tmp_path / "out"
+    whole = video(folder / "long.mp4", "-o", tmp_path / "whole.mp4")
+    assert whole.status == 0 and "clips done" not in whole.err
+
+    from styletransfer.media.encode import VideoWriter
+
+    def full(self, packet):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "write_packet", full)
+        assert video(folder / "long.mp4", "-o", out / "x.mp4").status == 1
+    assert [path.name for path in out.iterdir()] == [".styletransfer"]
+    outcome = video(folder / "long.mp4", "-o", out / "x.mp4")
+    assert outcome.status == 0, outcome.err
+    assert "300 of them by an earlier run" in outcome.out
+    assert [path.name for path in out.iterdir()] == ["x.mp4"]
+    assert_same(tmp_path / "whole.mp4", out / "x.mp4")
+
+
+def test_what_a_container_cannot_hold_is_told_before_the_work(video, folder, tmp_path, monkeypatch):
+    from styletransfer.runtime.stylizer import Stylizer
+
+    def never(self, *args, **options):
+        raise AssertionError("stylized in vain")
+
+    monkeypatch.setattr(Stylizer, "__call__", never)
+    monkeypatch.setattr("styletransfer.cli.clips._LONG_SEGMENTS", 2)
+    outcome = video(folder / "long.mp4", "-o", tmp_path / "out" / "x.webm")
+    assert outcome.status == 1
+    assert "--no-audio" in outcome.errors[0]
+
+
+def test_warm_up_frames_reach_a_fresh_stage_at_every_segment():
+    from styletransfer.cli.stages import SegmentedStage, StageFactory
+    from styletransfer.core.frames import Frame
+
+    def run(first, start):
+        """Every result is the list of the frames that its stage has seen."""
+
+        def make(index):
+            seen = []
+            return lambda frame: seen.append(frame.index) or list(seen)
+
+        stage = SegmentedStage(StageFactory(make, warm_up_frames=3), segment_frames=10, first_frame=first)
+        picture = np.zeros((1, 1, 3), np.uint8)
+        return {i: stage(Frame(picture, Fraction(i), index=i)) for i in range(start, 25)}
+
+    whole = run(0, 0)
+    assert whole[2] == [0, 1, 2]
+    assert whole[10] == [7, 8, 9, 10]
+    assert whole[19] == list(range(7, 20))
+    resumed = run(10, 7)
+    assert {i: resumed[i] for i in range(10, 25)} == {i: whole[i] for i in range(10, 25)}
+    with contextlib.suppress(KeyError):
+        assert isinstance(resumed[8], Frame), "handed on as it is: its result counts for nothing"
