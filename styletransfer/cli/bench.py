@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from styletransfer.cli.measure import measure_interleaved
+
 if TYPE_CHECKING:
     from styletransfer.runtime.stylizer import Stylizer
 
-_MAX_SIDE = 8192
-_SETTLE_S = 0.1  # onnxruntime's threads spin for a while after a run and would take the next session's cores
-_MIN_SIDE = 16
+_MIN_SIDE, _MAX_SIDE = 16, 8192
 
 
 def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(help="Style names or .onnx files (default: the default style).", metavar="[MODEL]..."),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="The same, as an option; repeatable.")
     ] = None,
     size: Annotated[
         list[str] | None, typer.Option("--size", "-s", help="Frame size WxH; repeatable. [default: 640x480]")
@@ -41,8 +43,18 @@ def bench(
         int | None, typer.Option("--repeats", min=1, help="Measure so many frames each instead.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads of the CPU provider. [default: all cores]")
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="Threads of the CPU provider. [default: what --tune found, else all cores]"
+        ),
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages/--no-stages", help="Also time pad, run, crop and blend, one by one.")
+    ] = True,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Measure numbers of threads first; the fastest is used from now on.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the medians as bars: .png, .svg or .pdf.")] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write the figures to this file too; - prints them alone."),
@@ -51,36 +63,51 @@ def bench(
     """Measure milliseconds and frames a second, whole calls: bytes in, bytes out.
 
     Models and providers take turns frame by frame, so that a machine that slows down or speeds up
-    meanwhile does so for all of them. fps is 1 / mean time of a frame.
+    meanwhile does so for all of them. fps is 1 / mean time of a frame. The last column is the rate of
+    the network's multiply-adds as a share of what numpy's matrix product reaches in the same run.
     """
-    from styletransfer.cli.machine import describe
+    from styletransfer.cli.machine import cores, describe
+    from styletransfer.cli.measure import tune_threads
     from styletransfer.core import zoo
     from styletransfer.core.files import write_bytes
+    from styletransfer.runtime.roofline import matrix_product_rate
 
     sizes_wh = [parse_size(text) for text in size or ["640x480"]]
-    names = list(dict.fromkeys((models or [zoo.DEFAULT_STYLE]) + (against or [])))
+    _check_outputs(plot, json_file)
+    names = list(dict.fromkeys([*(models or []), *(model or [])] or [zoo.DEFAULT_STYLE]))
+    names = list(dict.fromkeys(names + (against or [])))
     paths = {name: zoo.resolve(name) for name in names}
+    report: dict[str, Any] = {"machine": describe(), "threads": threads}
+    if tune:
+        report["threads_ms"] = tune_threads(paths[names[0]], sizes_wh[0], cores())
     contenders = [
         (name, _load(path, asked, threads))
         for asked in dict.fromkeys(provider or ["auto"])
         for name, path in paths.items()
     ]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size_wh in sizes_wh:
+        before = matrix_product_rate()
         times = measure_interleaved([stylizer for _, stylizer in contenders], size_wh, seconds=seconds, repeats=repeats)
-        rows += [
-            _row(name, stylizer, size_wh, taken) for (name, stylizer), taken in zip(contenders, times, strict=True)
-        ]
+        rate = max(before, matrix_product_rate())
+        report["matrix_product_gmac_per_s"] = round(max(rate / 1e9, report.get("matrix_product_gmac_per_s", 0)), 1)
+        rows += [_row(*pair, size_wh, taken) for pair, taken in zip(contenders, times, strict=True)]
+    stylizers = [stylizer for _, stylizer in contenders]
+    _add_shares(rows, stylizers, report["matrix_product_gmac_per_s"], threads in (None, cores()))
+    if stages:
+        _add_stages(rows, stylizers)
     if against:
         _compare(rows, against)
-    report = {"machine": describe(), "threads": threads, "results": rows}
+    report["results"] = rows
     text = json.dumps(report, indent=2) + "\n"
-    if json_file is not None and str(json_file) == "-":
+    if str(json_file) == "-":
         typer.echo(text, nl=False)
-        return
-    _print_table(report)
-    if json_file is not None:
-        write_bytes(json_file, text.encode())
+    else:
+        _print_table(report)
+        if json_file is not None:
+            write_bytes(json_file, text.encode())
+    if plot is not None:
+        _draw(rows, report["machine"], plot)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -100,37 +127,20 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def measure_interleaved(
-    stylizers: list[Stylizer], size_wh: tuple[int, int], *, seconds: float, repeats: int | None
-) -> list[list[float]]:
-    """Seconds of each frame for each stylizer; they take turns, and every round begins with another one.
+def _check_outputs(plot: Path | None, json_file: Path | None) -> None:
+    """Say what cannot be written before the work."""
+    from styletransfer.core.errors import MissingExtraError, OutputError
 
-    Args:
-        stylizers: what to measure.
-        size_wh: width and height of the frame in pixels.
-        seconds: time to spend on each, at least 5 frames; without ``repeats``.
-        repeats: number of frames each.
-    """
-    import numpy as np
-
-    width, height = size_wh
-    frame_hwc = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    for stylizer in stylizers:
-        stylizer.warm_up(height, width)
-        stylizer(frame_hwc)
-    times: list[list[float]] = [[] for _ in stylizers]
-    deadline = time.perf_counter() + (seconds + _SETTLE_S * 5) * len(stylizers)
-    rounds = 0
-    while rounds < (repeats or 5) or (repeats is None and time.perf_counter() < deadline):
-        for turn in range(len(stylizers)):
-            index = (rounds + turn) % len(stylizers)
-            if len(stylizers) > 1:
-                time.sleep(_SETTLE_S)
-            start = time.perf_counter()
-            stylizers[index](frame_hwc)
-            times[index].append(time.perf_counter() - start)
-        rounds += 1
-    return times
+    if plot is not None:
+        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise OutputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("matplotlib", "train", "draw a plot") from error
+    for path in (plot, json_file):
+        if path is not None and path.is_dir():
+            raise OutputError(f"{path}: is a folder; name a file")
 
 
 def _load(path: Path, provider: str, threads: int | None) -> Stylizer:
@@ -144,7 +154,9 @@ def _row(name: str, stylizer: Stylizer, size_wh: tuple[int, int], seconds: list[
 
     return {
         "model": name,
+        "precision": stylizer.card.precision if stylizer.card is not None else "",
         "provider": stylizer.provider,
+        "engine": stylizer.describe(size_wh[1], size_wh[0]),
         "width": size_wh[0],
         "height": size_wh[1],
         "frames": len(seconds),
@@ -152,6 +164,40 @@ def _row(name: str, stylizer: Stylizer, size_wh: tuple[int, int], seconds: list[
         "p95_ms": round(1000 * percentile(seconds, 95), 3),
         "fps": round(len(seconds) / sum(seconds), 2),
     }
+
+
+def _add_shares(rows: list[dict[str, Any]], stylizers: list[Stylizer], peak: float, is_comparable: bool) -> None:
+    """Add each row's arithmetic, and its rate as a share of the matrix product's, in units of 1e9 multiply-adds.
+
+    Args:
+        rows: to add to.
+        stylizers: what each of the rows of one size was measured with.
+        peak: the matrix product's rate on all cores.
+        is_comparable: the rows ran on all cores, too.
+    """
+    from styletransfer.cli.measure import gmacs
+
+    known: dict[tuple[str, int, int], float | None] = {}
+    for place, row in enumerate(rows):
+        key = (row["model"], row["width"], row["height"])
+        if key not in known:
+            known[key] = gmacs(stylizers[place % len(stylizers)], key[1:])
+        work = known[key]
+        if work is not None:
+            rate = 1000 * work / row["p50_ms"]
+            row |= {"gmac": round(work, 3), "gmac_per_s": round(rate, 1)}
+            if is_comparable and row["provider"] in ("cpu", "openvino"):
+                row["share_of_matrix_product"] = round(rate / peak, 3)
+
+
+def _add_stages(rows: list[dict[str, Any]], stylizers: list[Stylizer]) -> None:
+    from styletransfer.cli.measure import stage_times
+
+    for place, row in enumerate(rows):
+        found = stage_times(stylizers[place % len(stylizers)], (row["width"], row["height"]))
+        if found:
+            row["stages_ms"] = found
+            row["call_over_run"] = round(found["call"] / found["session.run"], 3)
 
 
 def _compare(rows: list[dict[str, Any]], against: list[str]) -> None:
@@ -173,14 +219,57 @@ def _print_table(report: dict[str, Any]) -> None:
     typer.echo(f"{machine['cpu']}, {machine['cores']} cores{flags}, {machine['onnxruntime']}")
     for gpu in machine["gpus"]:
         typer.echo(f"GPU: {gpu}")
-    width = max(len(row["model"]) for row in report["results"])
-    typer.echo(f"{'model':{width}}  {'size':>9}  {'provider':>9}  {'p50 ms':>8}  {'p95 ms':>8}  {'fps':>7}")
-    for row in report["results"]:
+    rows = report["results"]
+    width = max(len(row["model"]) for row in rows)
+    typer.echo(
+        f"{'model':{width}}  {'size':>9}  {'provider':>9}  {'p50 ms':>8}  {'p95 ms':>8}  {'fps':>7}  "
+        f"{'precision':>9}  {'GMAC':>6}  {'of peak':>7}"
+    )
+    for row in rows:
         size = f"{row['width']}x{row['height']}"
+        work = f"{row['gmac']:.2f}" if "gmac" in row else "-"
+        share = f"{row['share_of_matrix_product']:.0%}" if "share_of_matrix_product" in row else "-"
         ratios = "".join(
             f"  {ratio:.2f}× as fast as {other}" for other, ratio in row.get("times_faster_than", {}).items()
         )
         typer.echo(
-            f"{row['model']:{width}}  {size:>9}  {row['provider']:>9}  {row['p50_ms']:8.1f}  "
-            f"{row['p95_ms']:8.1f}  {row['fps']:7.1f}{ratios}"
+            f"{row['model']:{width}}  {size:>9}  {row['provider']:>9}  {row['p50_ms']:8.1f}  {row['p95_ms']:8.1f}  "
+            f"{row['fps']:7.1f}  {row['precision'] or '-':>9}  {work:>6}  {share:>7}{ratios}"
         )
+    _print_notes(report, width)
+
+
+def _print_notes(report: dict[str, Any], width: int) -> None:
+    """Below the table: how each row ran and where its time went."""
+    peak = report["matrix_product_gmac_per_s"]
+    typer.echo(f"peak: numpy's float32 matrix product in the same run, all cores: {peak:.1f} GMAC/s")
+    if "threads_ms" in report:
+        found = ", ".join(f"{threads}: {ms:.1f} ms" for threads, ms in report["threads_ms"].items())
+        typer.echo(f"threads: {found} (remembered)")
+    for row in report["results"]:
+        line = f"{row['model']:{width}}  {row['width']}x{row['height']}: {row['engine']}"
+        stages = row.get("stages_ms")
+        if stages:
+            parts = ", ".join(f"{name} {stages[name]:.2f}" for name in ("pad", "run", "crop", "blend"))
+            line += f"; ms: {parts}; call / session.run {row['call_over_run']:.3f}"
+        typer.echo(line)
+
+
+def _draw(rows: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> None:
+    """Bars of the medians, one a row, shorter is faster."""
+    from matplotlib.figure import Figure
+
+    from styletransfer.core.files import atomic_path
+
+    labels = [f"{row['model']}\n{row['width']}x{row['height']}, {row['provider']} {row['precision']}" for row in rows]
+    figure = Figure(figsize=(8, 1.2 + 0.6 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    bars = axes.barh(range(len(rows)), [row["p50_ms"] for row in rows])
+    axes.bar_label(bars, [f"{row['p50_ms']:.1f} ms, {row['fps']:.0f} fps" for row in rows], padding=3)
+    axes.set_yticks(range(len(rows)), labels, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.2)
+    axes.set_xlabel("milliseconds a frame, median")
+    axes.set_title(f"{machine['cpu']}, {machine['cores']} cores", fontsize=9)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)

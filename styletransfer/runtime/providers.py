@@ -9,11 +9,12 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from styletransfer.core.errors import MissingExtraError, ModelError, ProviderError, SettingsError
+from styletransfer.runtime.options import cuda_options, openvino_options, tensorrt_options
 
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",
@@ -25,8 +26,9 @@ PROVIDERS: dict[str, str] = {
 }
 """Our short names to onnxruntime's. ``auto`` stands for the first of ``AUTO_ORDER`` that loads."""
 
-AUTO_ORDER = ("cuda", "coreml", "directml", "openvino", "cpu")
-"""TensorRT is not among them: it builds its engine for minutes before the first frame."""
+AUTO_ORDER = ("cuda", "coreml", "directml", "cpu")
+"""TensorRT is not among them: it builds its engine for minutes before the first frame. OpenVINO neither: it is faster
+or slower than the CPU's own kernels by network, precision and processor, so ``Stylizer.warm_up`` measures it."""
 
 _OPENVINO_PLUGIN = "onnxruntime_ep_openvino"
 _GPU_LINE = "pip uninstall -y onnxruntime && pip install 'styletransfer[gpu]'"
@@ -34,7 +36,7 @@ _CUDA_LIBRARIES = "see that nvidia-smi works, then: pip install 'onnxruntime-gpu
 _INSTALL = {
     "cuda": _GPU_LINE,
     "tensorrt": f"{_GPU_LINE} 'tensorrt-cu13<11'",
-    "openvino": "pip install onnxruntime-ep-openvino",
+    "openvino": "pip install 'styletransfer[openvino]'",
     "coreml": "it comes with onnxruntime on macOS only",
     "directml": "on Windows: pip uninstall -y onnxruntime && pip install onnxruntime-directml",
 }
@@ -49,8 +51,9 @@ _ONE_EXPECTED = "a style that `styletransfer train` wrote or a fast-neural-style
 @dataclass(frozen=True)
 class _Settings:
     threads: int | None
-    dimensions: Mapping[str, int]
-    arena: bool
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    arena: bool = True
+    options: Mapping[str, str] | None = None
 
 
 def available() -> list[str]:
@@ -70,7 +73,9 @@ def create_session(
     provider: str = "auto",
     threads: int | None = None,
     dimensions: Mapping[str, int] | None = None,
+    *,
     arena: bool = True,
+    options: Mapping[str, str] | None = None,
 ) -> tuple[Any, str]:
     """Load a model on a provider and make sure that this provider is the one that runs it.
 
@@ -81,6 +86,7 @@ def create_session(
         dimensions: sizes for free dimensions of the model by their names, which OpenVINO is faster for.
         arena: keep the CPU's memory from run to run, which is fast for frames of one size; without it a
             single huge picture takes half the memory, and gives it back.
+        options: of the provider, in place of the ones that suit frames of any size.
 
     Returns:
         The ``onnxruntime.InferenceSession`` and the short name of the provider that runs.
@@ -92,7 +98,7 @@ def create_session(
         MissingExtraError: onnxruntime is not installed.
     """
     ort = _onnxruntime()
-    settings = _Settings(threads, dimensions or {}, arena)
+    settings = _Settings(threads, dimensions or {}, arena, options)
     if threads is not None and threads < 1:
         raise SettingsError(f"threads is {threads}; it must be 1 or more")
     _check_file(path)
@@ -117,6 +123,14 @@ def create_session(
         _load_on_cpu(ort, path, settings)  # a broken file is a ModelError, not the provider's fault
         hint = _MEND.get(provider, "--provider auto chooses one that loads")
         raise ProviderError(f"provider {provider} is installed but does not load ({explain(error)}); {hint}") from error
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO's CPU device says that it can calculate in bfloat16."""
+    if not _openvino_plugin_installed():
+        return False
+    devices = _registered_openvino_devices(_onnxruntime())
+    return any("BF16" in device.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "").split() for device in devices)
 
 
 def explain(error: Exception) -> str:
@@ -166,7 +180,7 @@ def _load(ort: Any, path: Path, name: str, settings: _Settings) -> Any:
     options.enable_cpu_mem_arena = settings.arena
     for dimension, size in settings.dimensions.items():
         options.add_free_dimension_override_by_name(dimension, size)
-    providers = _configure(ort, options, name, settings.threads)
+    providers = _configure(ort, options, name, settings)
     # Without enable_fallback=0 onnxruntime prints to stdout and goes on with the CPU.
     session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     running = session.get_providers()
@@ -175,51 +189,41 @@ def _load(ort: Any, path: Path, name: str, settings: _Settings) -> Any:
     return session
 
 
-def _configure(ort: Any, options: Any, name: str, threads: int | None) -> list[Any] | None:
+def _configure(ort: Any, options: Any, name: str, settings: _Settings) -> list[Any] | None:
     """The providers for a session, best first, after setting in ``options`` what ``name`` needs."""
     cpu, wanted = PROVIDERS["cpu"], PROVIDERS[name]
     if name in ("cuda", "tensorrt"):
         if hasattr(ort, "preload_dlls"):
             with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot find
                 ort.preload_dlls()
-        # The default search of cuDNN's algorithms is 20 to 50 times slower for free sizes.
-        cuda = (PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"})
-        return [cuda, cpu] if name == "cuda" else [(wanted, _tensorrt_options()), cuda, cpu]
+        if name == "cuda":
+            return [(wanted, dict(settings.options or cuda_options())), cpu]
+        return [(wanted, dict(settings.options or tensorrt_options())), (PROVIDERS["cuda"], cuda_options()), cpu]
     if name == "directml":
         options.enable_mem_pattern = False  # both are DirectML's documented conditions
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     if name == "openvino" and _openvino_plugin_installed():
-        _add_openvino_plugin(ort, options, threads)
+        _add_openvino_plugin(ort, options, settings.options or openvino_options(threads=settings.threads))
         return None
     return [wanted] if name == "cpu" else [wanted, cpu]
-
-
-def _tensorrt_options() -> dict[str, str]:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(root) / "styletransfer" / "tensorrt"
-    cache.mkdir(parents=True, exist_ok=True)
-    return {
-        "trt_fp16_enable": "1",
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(cache),
-    }
 
 
 def _openvino_plugin_installed() -> bool:
     return importlib.util.find_spec(_OPENVINO_PLUGIN) is not None
 
 
-def _add_openvino_plugin(ort: Any, options: Any, threads: int | None) -> None:
+def _add_openvino_plugin(ort: Any, options: Any, settings: Mapping[str, str]) -> None:
+    devices = _registered_openvino_devices(ort)
+    if not devices:
+        raise ProviderError("OpenVINO finds no CPU device")
+    options.add_provider_for_devices(devices[:1], dict(settings))
+
+
+def _registered_openvino_devices(ort: Any) -> list[Any]:
     plugin = importlib.import_module(_OPENVINO_PLUGIN)
     if not _openvino_devices(ort):  # registering it twice is an error
         ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
-    devices = _openvino_devices(ort)
-    if not devices:
-        raise ProviderError("OpenVINO finds no CPU device")
-    settings = {} if threads is None else {"num_of_threads": str(threads)}
-    options.add_provider_for_devices(devices[:1], settings)
+    return _openvino_devices(ort)
 
 
 def _openvino_devices(ort: Any) -> list[Any]:

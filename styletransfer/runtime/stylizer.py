@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,10 @@ from styletransfer.core.card import ModelCard
 from styletransfer.core.colour import to_rgb
 from styletransfer.core.errors import InputError, ModelError, SettingsError
 from styletransfer.runtime import foreign, memory
+from styletransfer.runtime.engine import Engine
 from styletransfer.runtime.padding import pad_reflect, round_up
-from styletransfer.runtime.providers import create_session, explain
+from styletransfer.runtime.providers import explain
+from styletransfer.runtime.roofline import count_macs
 from styletransfer.runtime.signature import STYLE_WEIGHTS, read_card, read_signature
 
 Frame = npt.NDArray[np.uint8]
@@ -32,6 +33,9 @@ _OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocati
 class Stylizer:
     """A loaded style; calling it stylizes a picture.
 
+    It is for one thread at a time: several threads take one each, or a lock. (They gain nothing from sharing it, a
+    single frame keeps every core busy.)
+
     Args:
         model: the ``.onnx`` file (``core.zoo.resolve`` finds it by a style's name).
         provider: ``auto`` or one of ``runtime.providers.PROVIDERS``.
@@ -41,7 +45,6 @@ class Stylizer:
         path: the file.
         name: the file's name without its suffix.
         card: the model card, None in files made by others.
-        provider: short name of the provider that really runs.
         styles: how many styles the file holds, as its optional input ``style_weights`` says; else 1.
 
     Raises:
@@ -53,14 +56,13 @@ class Stylizer:
     def __init__(self, model: Path, provider: str = "auto", threads: int | None = None) -> None:
         self.path = Path(model)
         self.name = self.path.stem
-        self._threads = threads
-        self._session, self.provider = create_session(self.path, provider, threads)
-        self.card: ModelCard | None = read_card(self._session, self.path)
-        self._signature = read_signature(self._session, self.card, self.path)
+        self._engine = Engine(self.path, provider, threads)
+        self.card: ModelCard | None = read_card(self._engine.session, self.path)
+        self._signature = read_signature(self._engine.session, self.card, self.path)
+        if self._signature.is_bytes:
+            self._engine.set_contract(self._signature.input, self._signature.output, self._signature.free_names)
         self.styles = max(1, self._signature.styles)
         self._margin = 0  # of a foreign network that loses its border, learnt from its first frame
-        self._fixed: tuple[tuple[int, ...], Any] | None = None  # a size and the session made for it
-        self._frugal: Any = None  # the session for huge pictures
 
     def __call__(
         self,
@@ -112,16 +114,64 @@ class Stylizer:
     def warm_up(self, height: int, width: int) -> None:
         """Prepare for frames of this size: the first run allocates, compiles or chooses algorithms.
 
-        Worth its time before a video or a camera. OpenVINO is given the size as a fixed one, which makes it
-        markedly faster for exactly this size.
+        Worth its time before a video or a camera. Where providers and their settings leave a choice (OpenVINO beside
+        the CPU, its precision, CUDA's graphs and layouts), the fastest is found by measurement, which may change
+        ``provider`` if that was ``auto``; the last four sizes are kept.
         """
-        names = self._signature.free_names
-        sizes = (1, *self._padded(height, width))
-        overrides = {name: size for name, size in zip(names, sizes, strict=True) if name}
-        if self.provider == "openvino" and self._signature.is_bytes and len(overrides) == len(sizes):
-            session, _ = create_session(self.path, self.provider, self._threads, overrides)
-            self._fixed = (sizes, session)
-        self.batch(np.full((1, height, width, 3), 128, np.uint8))
+        signature = self._signature
+        shape = (1, *self._padded(height, width), 3)
+        if signature.is_bytes:
+            self._engine.prepare(shape, self._feeds(None))
+        frame = np.full((1, height, width, 3), 128, np.uint8)
+        for _ in range(2):  # from the second on into bound buffers
+            self.batch(frame)
+
+    @property
+    def provider(self) -> str:
+        """Short name of the provider that really runs."""
+        return self._engine.provider
+
+    @property
+    def gains_from_warm_up(self) -> bool:
+        """Whether :meth:`warm_up` for a size may make frames of it faster for good, and so is worth a pause."""
+        return self._engine.gains_from_preparing
+
+    def describe(self, height: int, width: int) -> str:
+        """How frames of this size run by now, in a few words: provider, variant, threads, buffers."""
+        return self._engine.describe((1, *self._padded(height, width), 3))
+
+    def stages(self, frame_hwc: Frame) -> dict[str, Callable[[], object]]:
+        """What a call does with a frame of this size, one by one, for timing: ``pad``, ``run``, ``crop``, ``blend``.
+
+        ``blend`` is that of half the strength; at full strength there is nothing to blend. ``session.run`` is the bare
+        call of onnxruntime that all of them together are to be compared with.
+
+        Raises:
+            SettingsError: the file was made by others, whose stages are not these.
+        """
+        if not self._signature.is_bytes or self._signature.height or self._signature.width:
+            raise SettingsError(f"{self.path}: only files that styletransfer wrote have these stages")
+        frame = _check_frames(frame_hwc, dimensions=3)
+        height, width = frame.shape[:2]
+        padded = pad_reflect(frame[None], *self._padded(height, width))
+        feeds = self._feeds(None)
+        result = self._run(padded, feeds)
+        cropped = _crop(result, height, width)
+        return {
+            "pad": lambda: pad_reflect(frame[None], *self._padded(height, width)),
+            "run": lambda: self._run(padded, feeds),
+            "crop": lambda: _crop(result, height, width),
+            "blend": lambda: blend(frame, cropped[0], 0.5),
+            "session.run": self._engine.plain_call(padded.shape),
+        }
+
+    def count_macs(self, height: int, width: int) -> int:
+        """Multiply-adds of the network for one frame of this size; see ``runtime.roofline``.
+
+        Raises:
+            ModelError: the network does not run at this size.
+        """
+        return count_macs(self.path, *self._padded(height, width))
 
     def _padded(self, height: int, width: int) -> tuple[int, int]:
         multiple = self._signature.size_multiple
@@ -155,7 +205,7 @@ class Stylizer:
         self._check_memory(len(frames), height, width)
         if signature.is_bytes:
             result = network(pad_reflect(frames, *self._padded(height, width)))
-            return np.ascontiguousarray(result[:, :height, :width])
+            return _crop(result, height, width)
         results = []
         for frame in frames:
             result, self._margin = foreign.run_free(frame, network, signature.size_multiple, self._margin, self.path)
@@ -174,27 +224,21 @@ class Stylizer:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run_once(self, frames: Frame, feeds: dict[str, npt.NDArray[np.float32]]) -> Frame:
-        signature = self._signature
-        session = self._session_for(frames)
-        pixels = frames if signature.is_bytes else foreign.to_floats(frames, signature.dtype)
+        signature, engine = self._signature, self._engine
         try:
-            result = session.run([signature.output], {signature.input: pixels, **feeds})[0]
+            if signature.is_bytes:
+                frames = np.ascontiguousarray(frames)
+                result = engine.run_bytes(frames, feeds)
+            else:
+                pixels = foreign.to_floats(frames, signature.dtype)
+                result = engine.run(signature.input, signature.output, pixels, feeds)
         except Exception as error:  # onnxruntime's own classes derive from Exception
             raise self._explain(error, frames) from error
         if not signature.is_bytes:
             return foreign.to_bytes(result, frames, self.path)
         if result.shape != frames.shape:
             raise ModelError(f"{self.path}: made {list(result.shape)} of {list(frames.shape)}; a style keeps the shape")
-        return cast(Frame, result)
-
-    def _session_for(self, frames: Frame) -> Any:
-        if self._fixed is not None and self._fixed[0] == frames.shape[:3]:
-            return self._fixed[1]
-        if self.provider != "cpu" or math.prod(frames.shape[:3]) <= memory.FREELY_ALLOWED_PIXELS:
-            return self._session
-        if self._frugal is None:
-            self._frugal, _ = create_session(self.path, "cpu", self._threads, arena=False)
-        return self._frugal
+        return result
 
     def _explain(self, error: Exception, frames: Frame) -> InputError | ModelError:
         size = f"{frames.shape[2]}×{frames.shape[1]}"
@@ -214,6 +258,10 @@ class Stylizer:
             f"{width}×{height} pixels need about {need:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
             f"use --size {side}"
         )
+
+
+def _crop(frames: Frame, height: int, width: int) -> Frame:
+    return np.ascontiguousarray(frames[:, :height, :width])
 
 
 def _check_frames(frames: Any, dimensions: int) -> Frame:

@@ -11,7 +11,20 @@ from styletransfer import __version__
 
 TRAINING_ONLY = {"torch", "torchvision", "onnx", "onnxscript", "safetensors", "matplotlib"}
 HEAVY = TRAINING_ONLY | {"cv2", "onnxruntime", "av", "numpy", "PIL", "rich.progress"}
-COMMANDS = ("stylize", "video", "webcam", "models", "train", "photos", "export", "bench", "doctor")
+COMMANDS = (
+    "stylize",
+    "video",
+    "webcam",
+    "models",
+    "train",
+    "evaluate",
+    "compare",
+    "photos",
+    "export",
+    "bench",
+    "stability",
+    "doctor",
+)
 HELP = [sys.executable, "-m", "styletransfer", "--help"]
 TINY = Path(__file__).parents[1] / "data" / "tiny.onnx"
 EXAMPLES = Path(__file__).parents[2] / "examples"

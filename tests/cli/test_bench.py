@@ -1,12 +1,15 @@
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from command import is_one_error_line, run
+from PIL import Image
 
-from styletransfer.cli.bench import measure_interleaved, parse_size
+from styletransfer.cli.bench import parse_size
+from styletransfer.cli.measure import measure_interleaved
 from styletransfer.core.errors import SettingsError
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.onnx"
@@ -16,13 +19,14 @@ def test_table_of_models_sizes_and_providers(tmp_path):
     other = shutil.copy(TINY, tmp_path / "other.onnx")
     done = run("bench", TINY, other, "--size", "64x48", "--size", "97x33", "--provider", "cpu", "--repeats", "2")
     assert done.status == 0, done.err
-    rows = [line.split() for line in done.out.splitlines()[2:]]
-    rows = [row for row in rows if row[0].endswith(".onnx")]
+    table, _, notes = done.out.partition("peak: ")
+    rows = [line.split() for line in table.splitlines()[2:]]
     assert [row[1] for row in rows] == ["64x48", "64x48", "97x33", "97x33"]
     assert all(row[2] == "cpu" for row in rows)
     assert all(float(row[5]) > 0 for row in rows)
     assert "cores" in done.out
     assert "onnxruntime" in done.out
+    assert "GMAC/s" in notes and notes.count("call / session.run") == 4
 
 
 def test_json_alone_on_stdout():
@@ -48,6 +52,51 @@ def test_against_another_file(tmp_path):
     first, second = json.loads(done.out)["results"]
     assert first["times_faster_than"][str(other)] == pytest.approx(second["p50_ms"] / first["p50_ms"], abs=0.01)
     assert second["times_faster_than"] == {}
+
+
+def test_models_as_options_stages_and_shares():
+    done = run("bench", "--model", TINY, "--size", "61x47", "--repeats", "2", "--provider", "cpu", "--json", "-")
+    report = json.loads(done.out)
+    (row,) = report["results"]
+    assert row["model"] == str(TINY) and row["precision"] == "float32" and row["engine"].startswith("cpu")
+    stages = row["stages_ms"]
+    assert set(stages) == {"pad", "run", "crop", "blend", "call", "session.run"}
+    assert all(stages.values()) and stages["run"] < stages["call"] * 2
+    assert row["call_over_run"] == pytest.approx(stages["call"] / stages["session.run"], abs=0.01)
+    assert row["gmac"] == pytest.approx(48 * 64 * (9 + 54 + 36 + 36 + 216) / 1e9, abs=1e-3)
+    peak = report["matrix_product_gmac_per_s"]
+    assert row["share_of_matrix_product"] == pytest.approx(row["gmac_per_s"] / peak, abs=0.01)
+
+
+def test_one_thread_is_not_compared_with_all_cores(monkeypatch):
+    monkeypatch.setattr("styletransfer.cli.machine.cores", lambda: 4)
+    done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--threads", "1", "--no-stages", "--json", "-")
+    (row,) = json.loads(done.out)["results"]
+    assert "share_of_matrix_product" not in row and "stages_ms" not in row and "gmac" in row
+
+
+def test_tuning_threads_is_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("STYLETRANSFER_CACHE", str(tmp_path))
+    monkeypatch.setattr("styletransfer.cli.machine.cores", lambda: 2)
+    monkeypatch.setattr("styletransfer.runtime.tuning.least_seconds", lambda runs, rounds: {"2": 0.02, "1": 0.01})
+    done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--tune", "--provider", "cpu")
+    assert "threads: 2: 20.0 ms, 1: 10.0 ms (remembered)" in done.out
+    assert "1 threads" in done.out
+
+
+def test_a_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--plot", tmp_path / "new" / "bars.png")
+    assert done.status == 0, done.err
+    with Image.open(tmp_path / "new" / "bars.png") as picture:
+        assert picture.width > 500
+
+
+def test_a_plot_without_matplotlib_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--plot", tmp_path / "bars.png")
+    assert done.status == 1 and "pip install 'styletransfer[train]'" in done.err
+    assert "p50" not in done.out
 
 
 class Pretended:
@@ -99,6 +148,8 @@ def test_no_size(text):
         ([TINY, "--provider", "coreml"], "coreml"),
         ([TINY, "--provider", "warp"], "warp"),
         ([TINY, "--size", "huge"], "640x480"),
+        ([TINY, "--plot", "bars.txt"], ".png, .svg or .pdf"),
+        ([TINY, "--json", "."], "is a folder"),
         ([Path(__file__)], "test_bench.py"),
     ],
 )

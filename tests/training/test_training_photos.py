@@ -8,7 +8,8 @@ from samples import make_photo
 torch = pytest.importorskip("torch")
 
 from styletransfer.core.errors import InputError  # noqa: E402
-from styletransfer.training.data import PhotoSampler, find_photos, load_painting  # noqa: E402
+from styletransfer.core.photos import find_photos  # noqa: E402
+from styletransfer.training.data import PhotoSampler, load_painting  # noqa: E402
 
 
 def sampler(folder, batch=2, size=32, seed=0):
