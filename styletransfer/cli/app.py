@@ -11,7 +11,22 @@ from typing import Any
 
 import typer
 
-from styletransfer.cli import bench, doctor, export, models, photos, stylize, train, video, webcam
+from styletransfer.cli import (
+    bench,
+    compare,
+    doctor,
+    evaluate,
+    export,
+    gatys,
+    models,
+    photos,
+    quantise,
+    stability,
+    stylize,
+    train,
+    video,
+    webcam,
+)
 from styletransfer.cli.common import fail
 from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import explain_os_error
@@ -33,9 +48,14 @@ app.command("video")(video.video)
 app.command("webcam")(webcam.webcam)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
+app.command("gatys")(gatys.gatys)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("photos")(photos.photos)
 app.command("export")(export.export)
+app.command("quantise")(quantise.quantise)
 app.command("bench")(bench.bench)
+app.command("stability")(stability.stability)
 app.command("doctor")(doctor.doctor)
 
 

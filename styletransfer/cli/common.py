@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,20 @@ def warn(message: str) -> None:
     typer.echo(f"warning: {' '.join(message.split())}", err=True)
 
 
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """``256,512`` as numbers.
+
+    Raises:
+        SettingsError: it is something else; the message names the option.
+    """
+    from styletransfer.core.errors import SettingsError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"{option} is {text!r}; allowed: whole numbers with commas between, as 256,512") from error
+
+
 def progress() -> Progress:
     """A progress bar with rate and time left, on stderr; silent where stderr is no terminal."""
     from rich.progress import (
@@ -58,4 +73,5 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # what goes into a file or a pipe must not end on the terminal
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from styletransfer.cli.common import ProviderOption, fail, progress, warn
-from styletransfer.cli.targets import Job, Plan, named, plan
+from styletransfer.cli.targets import Job, Plan, named, plan, style_names
 from styletransfer.core.errors import InputError, OutputError, SettingsError, StyleTransferError
 from styletransfer.core.zoo import DEFAULT_STYLE, resolve
 
@@ -78,7 +78,7 @@ def stylize(
     from styletransfer.runtime.stylizer import Stylizer
 
     paths = list(dict.fromkeys(resolve(name) for name in model or [DEFAULT_STYLE]))
-    work = plan(inputs, output, _style_names(paths))
+    work = plan(inputs, output, style_names(paths))
     for error in work.errors:
         fail(str(error))
     if any(None in job.targets for job in work.jobs):
@@ -96,15 +96,6 @@ def _checked(look: _Look) -> _Look:
     if look.quality is not None and not 1 <= look.quality <= 100:
         raise SettingsError(f"--quality is {look.quality}; it goes from 1 to 100")
     return look
-
-
-def _style_names(paths: list[Path]) -> list[str]:
-    """The styles' names for file names; two files of the same name get a number."""
-    names: list[str] = []
-    for path in paths:
-        same = sum(name == path.stem or name.startswith(f"{path.stem}~") for name in names)
-        names.append(f"{path.stem}~{same + 1}" if same else path.stem)
-    return names
 
 
 def _run(work: Plan, stylizers: list[Stylizer], look: _Look) -> bool:

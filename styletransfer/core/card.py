@@ -48,10 +48,12 @@ class ModelCard:
         architecture: name of the network (``live`` or ``johnson``).
         channels: width of the network's residual blocks.
         size_multiple: height and width that the network takes are multiples of this many pixels.
-        precision: ``float32`` or ``float16``, of the weights.
+        precision: ``float32``, ``float16`` or ``int8``, of the weights.
         task: ``style``.
         training: settings and circumstances of the training (steps, seconds, hardware, ...).
         losses: last training losses (``content``, ``style``, ``tv``, ``total``).
+        quantisation: of an int8 file: how near it comes to the float32 one (``psnr_db``, ``least_psnr_db``, over
+            ``photos`` photos that it was not calibrated on, ``calibrated_on``).
         seal: hex SHA-256 of the whole file with this field as :data:`BLANK_SEAL`; empty where there is none.
         version: version of this card's format.
     """
@@ -65,6 +67,7 @@ class ModelCard:
     task: str = "style"
     training: dict[str, Any] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
+    quantisation: dict[str, float] = field(default_factory=dict)
     seal: str = ""
     version: int = CARD_VERSION
 
@@ -114,8 +117,8 @@ def check_seal(data: bytes, card: ModelCard) -> None:
 def _check(card: ModelCard) -> None:
     if not isinstance(card.size_multiple, int) or not 1 <= card.size_multiple <= 256:
         raise ValueError(f"size_multiple is {card.size_multiple!r}, not 1..256")
-    if not isinstance(card.training, dict) or not isinstance(card.losses, dict):
-        raise TypeError("training and losses must be objects")
+    if not all(isinstance(part, dict) for part in (card.training, card.losses, card.quantisation)):
+        raise TypeError("training, losses and quantisation must be objects")
     if not isinstance(card.seal, str):
         raise TypeError("seal must be text")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -51,6 +52,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise explain_os_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of ``path`` under temporary names; nobody else may be writing it."""
+    if path.parent.is_dir():
+        with contextlib.suppress(OSError):
+            for left in path.parent.glob(f".{glob.escape(path.stem[:40])}.*.part{glob.escape(path.suffix)}"):
+                left.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from styletransfer.core.errors import InputError
-from styletransfer.core.pictures import PICTURE_SUFFIXES, load_picture
+from styletransfer.core.pictures import load_picture
 
 Crop = NDArray[np.uint8]
 """RGB uint8 ``[H, W, 3]``."""
@@ -54,28 +53,6 @@ class Skipped:
 
     def __str__(self) -> str:
         return f"{len(self.damaged)} damaged, {len(self.tiny)} tiny, {len(self.grey)} grey"
-
-
-def find_photos(folder: Path) -> list[Path]:
-    """Every picture file under ``folder``, recursively, in a fixed order.
-
-    Raises:
-        InputError: no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder of photos; `styletransfer photos` downloads 5,000, "
-            "or give any folder with --photos"
-        )
-    found = sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
-    )
-    if not found:
-        raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")
-    return found
 
 
 def load_painting(path: Path, longer_side: int) -> Tensor:
