@@ -80,6 +80,8 @@ def load_style(path: Path) -> tuple[StyleNet, ModelCard]:
     try:
         card = ModelCard.from_json(cards[CARD_KEY])
         check_seal(path.read_bytes(), card)
+        if card.precision == "int8":
+            raise ModelError("it is an int8 file; start from the float32 one that it was made of")
         if card.architecture not in NETWORKS:
             raise ModelError(f"its network {card.architecture!r} is unknown to this version")
         network = NETWORKS[card.architecture](card.channels)

@@ -178,7 +178,25 @@ def _quantised(proto: onnx.ModelProto, photos: Sequence[Frame], last_is_float: b
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"CalibMovingAverage": True},  # of one collection: the plain mean
         )
-        return onnx.load(str(target))
+        made = onnx.load(str(target))
+    _round_once(made)
+    return made
+
+
+def _round_once(made: onnx.ModelProto) -> None:
+    """Let the last convolution write the picture's bytes, where they are what comes next: no rounding before that."""
+    nodes = made.graph.node
+    makers = {node.output[0]: node for node in nodes}
+    for node in nodes:
+        back = makers.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
+        there = makers.get(back.input[0]) if back is not None and back.op_type == "DequantizeLinear" else None
+        if there is not None and there.op_type == "QuantizeLinear":
+            node.input[0] = there.input[0]
+    used = {name for node in nodes for name in node.input} | {value.name for value in made.graph.output}
+    while unused := [node for node in nodes if not used.intersection(node.output)]:
+        for node in unused:
+            nodes.remove(node)
+        used = {name for node in nodes for name in node.input} | {value.name for value in made.graph.output}
 
 
 class _Photos(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
