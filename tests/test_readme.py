@@ -74,6 +74,8 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "holiday").mkdir()
     shutil.copy(tmp_path / "photo.jpg", tmp_path / "holiday" / "beach.jpg")
     clips.make_clip(tmp_path / "clip.mp4")
+    (tmp_path / "trip").mkdir()
+    shutil.copy(tmp_path / "clip.mp4", tmp_path / "trip" / "boat.mp4")
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -102,6 +104,7 @@ def test_quick_start_runs(desk):
     assert (desk / "photo-udnie.jpg").exists()
     assert list((desk / "painted").iterdir())
     assert (desk / "painted.mp4").exists()
+    assert len(list((desk / "out").glob("*.mp4"))) == 2
 
 
 def test_gallery_shows_every_shipped_style():
