@@ -8,7 +8,7 @@ For each size everything takes turns frame by frame, so that ratios hold on a ma
 timed as whole calls, bytes in, bytes out; the peer as its own ``stylize()`` on an array, and its network alone, fed
 with a prepared float array. Ratios are of medians, and of least times, which a busy machine spoils least.
 
-Rows (numbered as they were asked for):
+Rows:
     1 float32 on the CPU, all cores, 640x480 and 1280x720      2 int8, the same, at 640x480
     3 OpenVINO, its faster precision                            4 one core, float32, frames a second
     5 whole call over a bare session.run                        6 arithmetic as a share of the matrix product's rate

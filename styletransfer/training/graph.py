@@ -3,6 +3,8 @@
 torch's own exporter would do, but not as well: here the free dimensions keep plain names, the initialisers keep the
 network's own (which is what lets a training start from a shipped file), and a pixel shuffle is two plain
 transpositions, several times faster in onnxruntime than DepthToSpace and a change of layout.
+
+(Over 300 lines: what writes a layer and what reads it back belong side by side.)
 """
 
 from __future__ import annotations
