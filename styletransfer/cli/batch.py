@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,6 @@ class BatchSettings:
     is_many: bool
 
 
-@dataclass
-class _Worker:
-    """What belongs to one thread: the style that is loaded."""
-
-    style: tuple[Path, Stylizer] | None = field(default=None)
-
-
 class _Interrupted(Exception):  # noqa: N818 - Ctrl-C on its way out of a thread
     pass
 
@@ -104,7 +97,7 @@ class Batch:
         self._settings = settings
         self._journals: dict[Path, Journal] = {}
         self._model_hashes: dict[Path, str] = {}
-        self._workers = threading.local()
+        self._of_thread = threading.local()  # its loaded style
         self._stop = threading.Event()
         self._bars = _Bars(jobs, settings.is_many)
 
@@ -208,13 +201,13 @@ class Batch:
         """A style, loaded by this thread and kept until it needs another."""
         from styletransfer.runtime.stylizer import Stylizer
 
-        worker: _Worker = self._workers.__dict__.setdefault("worker", _Worker())
-        if worker.style is None or worker.style[0] != model:
-            worker.style = None  # frees its memory first
+        loaded: Stylizer | None = getattr(self._of_thread, "style", None)
+        if loaded is None or loaded.path != model:
+            self._of_thread.style = loaded = None  # frees its memory first
             workers = self._settings.workers
             threads = max(1, cores() // workers) if workers > 1 else None
-            worker.style = (model, Stylizer(model, self._settings.provider, threads))
-        return worker.style[1]
+            self._of_thread.style = loaded = Stylizer(model, self._settings.provider, threads)
+        return loaded
 
     def _failed(self, job: Job, reason: str) -> None:
         job.status, job.error = FAILED, " ".join(reason.split())

@@ -100,11 +100,6 @@ class EvaluateSettings:
         """Photos at ``size``."""
         return self.counts[self.sizes.index(size)] if len(self.counts) > 1 else self.counts[0]
 
-    def evaluations(self) -> float:
-        """What the optimisations cost at most, in evaluations of one megapixel."""
-        each = sum(self.count(size) * size * size for size in self.sizes) / 1e6
-        return each * len(self.starts) * self.iterations
-
     def baseline(self) -> dict[str, Any]:
         """What an optimisation's values depend on besides the photo and the painting."""
         return {"objective": self.objective, "style_size": self.style_size, "seed": self.seed}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +71,6 @@ class Told:
     flash_s: float = -1e9
     recorded_s: float | None = None
     can_mask: bool = True
-
-
-def with_note(told: Told, note: str, now_s: float) -> Told:
-    """The same with a new note."""
-    return replace(told, note=note, noted_s=now_s)
 
 
 @dataclass(frozen=True)
