@@ -63,3 +63,11 @@ def is_one_error_line(text: str) -> bool:
     """Whether nothing but progress lines and one last ``error: ...`` line stands in ``text``."""
     lines = [line for line in text.splitlines() if line]
     return bool(lines) and lines[-1].startswith("error: ") and "Traceback" not in text
+
+
+def one_error(outcome: Outcome, *words: str) -> bool:
+    """One ``error:`` line, exit status 1, and these words in it."""
+    assert outcome.status == 1, (outcome.status, outcome.err)
+    assert len(outcome.errors) == 1, outcome.err
+    assert all(word in outcome.errors[0] for word in words), outcome.errors
+    return True

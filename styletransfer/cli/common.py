@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from styletransfer.core.zoo import DEFAULT_STYLE
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -17,6 +19,17 @@ ProviderOption = Annotated[str, typer.Option("--provider", help=f"Execution prov
 ModelOption = Annotated[
     str,
     typer.Option("--model", "-m", help="A shipped style's name (see `models`) or an .onnx file."),
+]
+
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help=f"A shipped style's name (see `models`) or an .onnx file; several times for several results. "
+        f"Default: {DEFAULT_STYLE}.",
+        show_default=False,
+    ),
 ]
 
 

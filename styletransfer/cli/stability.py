@@ -244,21 +244,18 @@ def _style_loss(painting: Path, style_size: int, vgg_file: Path | None) -> Style
         raise MissingExtraError("torch", "train", "measure the style loss; leave --painting out") from error
     import numpy as np
 
-    from styletransfer.cli.fetch import bytes_bar
-    from styletransfer.training.data import load_painting
+    from styletransfer.cli.lossnet import load_lossnet
+    from styletransfer.training.data import load_painting, to_bchw
     from styletransfer.training.losses import Objective
-    from styletransfer.training.vgg import load_vgg
 
     painting_bchw = load_painting(painting, style_size)
-    with bytes_bar("VGG-16 weights") as advance:
-        network = load_vgg(vgg_file, on_progress=advance)
-    objective = Objective(network, painting_bchw)
+    objective = Objective(load_lossnet(vgg_file), painting_bchw)
 
     def loss(frame_hwc: NDArray[np.uint8]) -> float:
         height, width = frame_hwc.shape[:2]
         top, left = max(0, height - _STYLE_SIDE) // 2, max(0, width - _STYLE_SIDE) // 2
         middle = np.ascontiguousarray(frame_hwc[top : top + _STYLE_SIDE, left : left + _STYLE_SIDE])
         with torch.no_grad():
-            return float(objective.style(objective.vgg(torch.from_numpy(middle).permute(2, 0, 1)[None].float())))
+            return float(objective.style(objective.vgg(to_bchw(middle))))
 
     return loss

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from styletransfer.cli.common import ProviderOption, fail, progress, warn
+from styletransfer.cli.common import ModelsOption, ProviderOption, fail, progress, warn
 from styletransfer.cli.targets import Job, Plan, named, plan, style_names
 from styletransfer.core.errors import InputError, OutputError, SettingsError, StyleTransferError
 from styletransfer.core.zoo import DEFAULT_STYLE, resolve
@@ -45,16 +45,7 @@ def stylize(
             help="Result file, folder for several results, or - for stdout. Default: <name>-<style> beside the input.",
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help=f"A shipped style's name (see `models`) or an .onnx file; several times for several "
-            f"results. Default: {DEFAULT_STYLE}.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelsOption = None,
     strength: Annotated[float, typer.Option(help="0 gives the photo, 1 the full style.")] = 1.0,
     keep_colors: Annotated[
         bool, typer.Option("--keep-colors", help="Keep the photo's colours, take the luminance only.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import progress, stderr
-from styletransfer.cli.fetch import bytes_bar
+from styletransfer.cli.lossnet import load_lossnet
 from styletransfer.core.interrupts import interruption
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
@@ -129,7 +129,7 @@ def train(
     about = Painting(title or painting.stem.replace("_", " ").title(), artist, year, licence)
     every = (preview_every, checkpoint_every)
     trained, where, sampler = _follow(
-        settings, (painting, photos, work), _load_vgg(vgg), about, starts, resume, every, tensorboard
+        settings, (painting, photos, work), load_lossnet(vgg), about, starts, resume, every, tensorboard
     )
     console = stderr()
     if len(sampler.skipped):
@@ -202,14 +202,6 @@ def _saved_steps(work: Path) -> int:
     from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
 
     return load_checkpoint(find_checkpoint(work))[1].settings.steps
-
-
-def _load_vgg(path: Path | None) -> VGGFeatures:
-    """The loss network; a download shows its progress."""
-    from styletransfer.training.vgg import load_vgg
-
-    with bytes_bar("VGG-16 weights") as advance:
-        return load_vgg(path, on_progress=advance)
 
 
 def _follow(

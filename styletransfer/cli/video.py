@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from styletransfer.cli.common import ProviderOption, fail
+from styletransfer.cli.common import ModelsOption, ProviderOption, fail
 from styletransfer.core.errors import SettingsError
 from styletransfer.core.zoo import DEFAULT_STYLE
 
@@ -28,16 +28,7 @@ def video(
             help="Result file, or folder for several results. Default: <name>-<style> beside the input.",
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help=f"A shipped style's name (see `models`) or an .onnx file; several times for several "
-            f"results. Default: {DEFAULT_STYLE}.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelsOption = None,
     strength: Annotated[float, typer.Option(help="0 (the clip itself) to 1 (the full style).")] = 1.0,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the clip's own colours.")] = False,
     smooth: Annotated[

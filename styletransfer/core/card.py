@@ -45,7 +45,7 @@ class ModelCard:
     Attributes:
         name: short name of the style (the file's stem), as commands accept it.
         painting: the painting it was trained on.
-        architecture: name of the network (``live`` or ``johnson``).
+        architecture: name of the network (``live``, ``plain`` or ``johnson``).
         channels: width of the network's residual blocks.
         size_multiple: height and width that the network takes are multiples of this many pixels.
         precision: ``float32``, ``float16`` or ``int8``, of the weights.

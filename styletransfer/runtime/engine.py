@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from styletransfer.core.likeness import psnr_db
 from styletransfer.runtime import memory, tuning
 from styletransfer.runtime.buffers import DeviceBuffers, Feeds, Frame, HostBuffers, Shape
 from styletransfer.runtime.options import GAIN_FROM_FIXED_SIZES, Variant, variants
@@ -132,7 +133,7 @@ class Engine:
         for provider, variant in self._candidates(shape):
             with contextlib.suppress(Exception):  # of many kinds: the session for every size still runs
                 lane = self._open(provider, variant, shape)
-                if _psnr_db(lane.buffers(frame, feeds), wanted) >= _LEAST_PSNR_DB:
+                if _likeness_db(lane.buffers(frame, feeds), wanted) >= _LEAST_PSNR_DB:
                     found[lane.name] = lane
         if not found:
             return
@@ -227,8 +228,5 @@ def _test_picture(shape: Shape) -> Frame:
     return noise + np.broadcast_to(levels, shape).astype(np.uint8)
 
 
-def _psnr_db(result: Frame, wanted: Frame) -> float:
-    if result.shape != wanted.shape:
-        return -math.inf
-    error = float(np.mean(np.square(result.astype(np.float32) - wanted)))
-    return 10 * math.log10(255**2 / max(error, 1e-9))
+def _likeness_db(result: Frame, wanted: Frame) -> float:
+    return psnr_db(result, wanted) if result.shape == wanted.shape else -math.inf

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styletransfer.training.evaluate import SETTLE_S, device_of, floats_of, timed, to_bchw
+from styletransfer.training.data import to_bchw
+from styletransfer.training.evaluate import SETTLE_S, device_of, floats_of, timed
 from styletransfer.training.losses import LossTerms, Objective
 from styletransfer.training.optimise import minimise, photo_objective, starting_picture
 

@@ -65,7 +65,12 @@ def load_painting(path: Path, longer_side: int) -> Tensor:
     scale = longer_side / max(image.size)
     width, height = (max(16, round(side * scale)) for side in image.size)
     resized = image.resize((width, height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float()
+    return to_bchw(np.asarray(resized))
+
+
+def to_bchw(frame_hwc: NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
+    """RGB uint8 ``[H, W, 3]`` as float32 ``[1, 3, H, W]``, 0..255, in channels_last memory, on the CPU by default."""
+    return torch.from_numpy(np.array(frame_hwc)).to(device).permute(2, 0, 1)[None].float()
 
 
 @dataclass(frozen=True)

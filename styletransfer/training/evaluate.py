@@ -22,6 +22,7 @@ from torch import Tensor
 from styletransfer.core.artefacts import measure
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.yardstick import CHECKPOINTS, TERMS, Entry, EvaluateSettings, has_passed, is_enough
+from styletransfer.training.data import to_bchw
 from styletransfer.training.losses import STYLE_LAYERS, LossTerms, Objective
 from styletransfer.training.optimise import minimise, photo_objective, starting_picture
 from styletransfer.training.vgg import VGGFeatures
@@ -91,11 +92,6 @@ def make_objective(vgg: VGGFeatures, painting_bchw: Tensor, kind: str) -> Object
     if kind == "johnson":
         objective.layer_weights = dict.fromkeys(STYLE_LAYERS, _JOHNSON_STYLE_WEIGHT)
     return objective
-
-
-def to_bchw(frame_hwc: Frame, device: torch.device) -> Tensor:
-    """RGB uint8 ``[H, W, 3]`` as float32 ``[1, 3, H, W]``, 0..255."""
-    return torch.from_numpy(frame_hwc).permute(2, 0, 1)[None].to(device, torch.float32)
 
 
 def seconds_an_iteration(objective: Objective, side: int) -> float:

@@ -6,17 +6,18 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, check_seal, seal_file
+from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, seal_file
 from styletransfer.core.errors import ExportError, ModelError
 from styletransfer.core.files import write_bytes
+from styletransfer.core.likeness import psnr_db
 from styletransfer.training.checkpoint import Progress
 from styletransfer.training.graph import build_graph, read_weights
 from styletransfer.training.network import NETWORKS, SIZE_MULTIPLE, StyleNet
+from styletransfer.training.style_file import read_sealed_card, read_style_file
 
 MIN_PSNR_DB = 50.0
 """Least PSNR of a float32 file's uint8 output against the network's."""
@@ -51,15 +52,15 @@ def export_style(network: StyleNet, card: ModelCard, target: Path, half: bool = 
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, card.to_json()
     data = seal_file(model.SerializeToString())
-    psnr_db = _least_psnr_db(network, data)
+    worst_db = _least_psnr_db(network, data)
     least = MIN_PSNR_HALF_DB if half else MIN_PSNR_DB
-    if not psnr_db >= least:
+    if not worst_db >= least:
         raise ExportError(
-            f"{target}: the exported file differs from the network ({psnr_db:.1f} dB; at least {least:.0f} dB "
+            f"{target}: the exported file differs from the network ({worst_db:.1f} dB; at least {least:.0f} dB "
             "expected); nothing was written. Please report this with the versions that `styletransfer doctor` prints"
         )
     write_bytes(target, data)
-    return psnr_db
+    return worst_db
 
 
 def load_style(path: Path) -> tuple[StyleNet, ModelCard]:
@@ -68,18 +69,9 @@ def load_style(path: Path) -> tuple[StyleNet, ModelCard]:
     Raises:
         ModelError: no such file, or not one of ours.
     """
+    model, data = read_style_file(path, "training cannot start from it")
     try:
-        model = onnx.load(str(path), load_external_data=False)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such style file") from error
-    except Exception as error:  # protobuf's errors have no common base that onnx exports
-        raise ModelError(f"{path}: not readable as an ONNX file") from error
-    cards = {entry.key: entry.value for entry in model.metadata_props}
-    if CARD_KEY not in cards:
-        raise ModelError(f"{path}: this ONNX file was not made by styletransfer; training cannot start from it")
-    try:
-        card = ModelCard.from_json(cards[CARD_KEY])
-        check_seal(path.read_bytes(), card)
+        card = read_sealed_card(model, data)
         if card.precision == "int8":
             raise ModelError("it is an int8 file; start from the float32 one that it was made of")
         if card.architecture not in NETWORKS:
@@ -132,12 +124,11 @@ def _least_psnr_db(network: StyleNet, data: bytes) -> float:
         with torch.no_grad():
             expected = reference(torch.from_numpy(frames).permute(0, 3, 1, 2).float())
         wanted = expected.clamp(0, 255).round().permute(0, 2, 3, 1).numpy()
-        worst = min(worst, _psnr_db(session.run(None, {"frame": frames})[0], wanted))
+        worst = min(worst, _likeness_db(session.run(None, {"frame": frames})[0], wanted))
     return worst
 
 
-def _psnr_db(result: NDArray[np.uint8], wanted: NDArray[np.float32]) -> float:
+def _likeness_db(result: NDArray[np.uint8], wanted: NDArray[np.float32]) -> float:
     if result.shape != wanted.shape or not np.isfinite(wanted).all():
         return 0.0
-    error = float(np.mean(np.square(result.astype(np.float64) - wanted)))
-    return 10 * float(np.log10(255**2 / max(error, 1e-9)))
+    return psnr_db(result, wanted)

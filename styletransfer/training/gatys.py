@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from styletransfer.core.baseline import GatysSettings
 from styletransfer.core.match import match_colors
 from styletransfer.core.pictures import resize_frame
+from styletransfer.training.data import to_bchw
 from styletransfer.training.gatys_objective import GatysObjective
 from styletransfer.training.gatys_plan import Commission, Frame
 from styletransfer.training.gatys_state import fingerprint, load_state, save_state
@@ -143,8 +144,8 @@ def paint(
 def _prepare(commission: Commission, scale: int, vgg: VGGFeatures, before: Tensor | None) -> Minimiser:
     """The minimisation at one scale, from the enlarged result ``before`` where there is one."""
     device, settings = vgg.mean.device, commission.settings
-    photo = _to_bchw(resize_frame(commission.photo_hwc, commission.photo_size(scale)), device)
-    painting = _to_bchw(resize_frame(commission.painting_hwc, commission.painting_size(scale)), device)
+    photo = to_bchw(resize_frame(commission.photo_hwc, commission.photo_size(scale)), device)
+    painting = to_bchw(resize_frame(commission.painting_hwc, commission.painting_size(scale)), device)
     if before is None:
         start = starting_picture(photo, settings.start, settings.seed)
     else:
@@ -192,11 +193,6 @@ def _objective(vgg: VGGFeatures, photo: Tensor, painting: Tensor, settings: Gaty
         vgg, painting, content_weight=weights.content, style_weight=weights.style, tv_weight=weights.tv
     )
     return photo_objective(objective, photo)
-
-
-def _to_bchw(frame_hwc: Frame, device: torch.device) -> Tensor:
-    # The view of [H, W, 3] memory is channels_last as it is.
-    return torch.from_numpy(np.array(frame_hwc)).to(device).permute(2, 0, 1)[None].float()
 
 
 def to_frame(picture_bchw: Tensor) -> Frame:

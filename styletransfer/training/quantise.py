@@ -27,11 +27,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, check_seal, seal_file
+from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, seal_file
 from styletransfer.core.errors import ExportError, InputError, ModelError, SettingsError
 from styletransfer.core.files import write_bytes
+from styletransfer.core.likeness import psnr_db
 from styletransfer.core.photos import find_photos
 from styletransfer.core.squares import load_squares
+from styletransfer.training.style_file import read_sealed_card, read_style_file
 
 LEAST_PSNR_DB = 30.0
 """Below this, in decibels against the float32 file, nothing is written: the differences would be seen."""
@@ -106,7 +108,7 @@ def quantise(
     best: tuple[Quality, onnx.ModelProto] | None = None
     for last_is_float in (False, True):
         made = _quantised(proto, known, last_is_float)
-        psnrs_db = [_psnr_db(*pair) for pair in zip(_run(made.SerializeToString(), held_out), wanted, strict=True)]
+        psnrs_db = [psnr_db(*pair) for pair in zip(_run(made.SerializeToString(), held_out), wanted, strict=True)]
         mean_db = float(np.mean(psnrs_db))
         found = Quality(mean_db, min(psnrs_db), len(held_out), len(known), last_is_float)
         if best is None or found.least_psnr_db > best[0].least_psnr_db:
@@ -127,19 +129,9 @@ def quantise(
 
 def _read(path: Path) -> tuple[onnx.ModelProto, ModelCard]:
     """A float32 style file of ours and its card."""
+    proto, data = read_style_file(path, "only its own styles can be quantised")
     try:
-        data = path.read_bytes()
-        proto = onnx.load_from_string(data)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such style file") from error
-    except Exception as error:  # protobuf's errors have no common base that onnx exports
-        raise ModelError(f"{path}: not readable as an ONNX file") from error
-    cards = {entry.key: entry.value for entry in proto.metadata_props}
-    if CARD_KEY not in cards:
-        raise ModelError(f"{path}: this ONNX file was not made by styletransfer; only its own styles can be quantised")
-    try:
-        card = ModelCard.from_json(cards[CARD_KEY])
-        check_seal(data, card)
+        card = read_sealed_card(proto, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     has_integers = any(node.op_type in ("QLinearConv", "DequantizeLinear") for node in proto.graph.node)
@@ -228,11 +220,6 @@ def _run(data: bytes, frames: Sequence[Frame]) -> list[Frame]:
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return [session.run(["stylized"], {"frame": frame[None]})[0][0] for frame in frames]
-
-
-def _psnr_db(result: Frame, wanted: Frame) -> float:
-    error = float(np.mean(np.square(result.astype(np.float32) - wanted)))
-    return 10 * float(np.log10(255**2 / max(error, 1e-9)))
 
 
 @contextlib.contextmanager

@@ -29,11 +29,7 @@ class Inner:
         self.taken.append(item)
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left():
-    before = set(threading.enumerate())
-    yield
-    assert not set(threading.enumerate()) - before
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def test_everything_arrives_in_another_thread_and_in_order():

@@ -47,12 +47,7 @@ class Sink:
         self.taken.append(item)
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left():
-    before = set(threading.enumerate())
-    yield
-    left = set(threading.enumerate()) - before
-    assert not left, f"threads still running: {left}"
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def test_every_item_arrives_once_and_in_order():

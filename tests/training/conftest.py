@@ -62,6 +62,19 @@ def thin_vgg():
 
 
 @pytest.fixture
+def small_vgg(monkeypatch, thin_vgg):
+    """The command's loss network, thin; every path it was asked for."""
+    asked = []
+
+    def load(path, on_progress):
+        asked.append(path)
+        return thin_vgg()
+
+    monkeypatch.setattr("styletransfer.training.vgg.load_vgg", load)
+    return asked
+
+
+@pytest.fixture
 def painting_file(tmp_path) -> Path:
     """A painting of 32×32 pixels: diagonal stripes in three colours."""
     y, x = np.mgrid[0:32, 0:32]

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from command import one_error
 from PIL import Image
 from samples import make_photo
 
@@ -29,20 +30,7 @@ from styletransfer.training.vgg import load_vgg  # noqa: E402
 
 
 @pytest.fixture
-def asked(monkeypatch, thin_vgg):
-    """The command's loss network, thin; every path it was asked for."""
-    paths = []
-
-    def load(path, on_progress):
-        paths.append(path)
-        return thin_vgg()
-
-    monkeypatch.setattr("styletransfer.training.vgg.load_vgg", load)
-    return paths
-
-
-@pytest.fixture
-def gatys(cli, asked, photo_file, painting_file, tmp_path):
+def gatys(cli, small_vgg, photo_file, painting_file, tmp_path):
     """``gatys("--start", "noise")``: 8 iterations at 48 pixels into result.png; later arguments win."""
 
     def run(*args, photo=photo_file, painting=painting_file, out=tmp_path / "result.png"):
@@ -59,14 +47,6 @@ def commission(photo):
         return Commission(photo, make_photo(48, 40, seed=3), GatysSettings(**{**small, **settings}))
 
     return make
-
-
-def one_error(outcome, *words):
-    """One ``error:`` line, exit status 1, and these words in it."""
-    assert outcome.status == 1, (outcome.status, outcome.err)
-    assert len(outcome.errors) == 1, outcome.err
-    assert all(word in outcome.errors[0] for word in words), outcome.errors
-    return True
 
 
 def pixels(path):
@@ -324,8 +304,8 @@ def test_a_state_that_does_not_fit(thin_vgg, commission, tmp_path, change):
         paint(wanted, thin_vgg(), work=tmp_path, resume=True)
 
 
-def test_resuming_nothing_is_said_before_the_weights_are_loaded(gatys, asked):
-    assert one_error(gatys("--resume"), "result.gatys", "nothing to resume") and asked == []
+def test_resuming_nothing_is_said_before_the_weights_are_loaded(gatys, small_vgg):
+    assert one_error(gatys("--resume"), "result.gatys", "nothing to resume") and small_vgg == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
@@ -362,7 +342,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, photo_file, painting_file,
 
 @pytest.mark.parametrize("which", ["photo", "painting"])
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "cut", "folder"])
-def test_pictures_that_cannot_be_used(gatys, asked, tmp_path, photo_file, which, kind):
+def test_pictures_that_cannot_be_used(gatys, small_vgg, tmp_path, photo_file, which, kind):
     path = tmp_path / "bad.jpg"
     if kind == "empty":
         path.touch()
@@ -373,7 +353,7 @@ def test_pictures_that_cannot_be_used(gatys, asked, tmp_path, photo_file, which,
     elif kind == "folder":
         path.mkdir()
     assert one_error(gatys(**{which: path}), "bad.jpg")
-    assert asked == []  # said before the weights are loaded, or downloaded
+    assert small_vgg == []  # said before the weights are loaded, or downloaded
     assert not (tmp_path / "result.png").exists() and not (tmp_path / "result.gatys").exists()
 
 
@@ -384,12 +364,12 @@ def test_pictures_that_cannot_be_used(gatys, asked, tmp_path, photo_file, which,
         ("photo.jpg", "is the input itself"), ("stripes.png", "is the input itself"), ("file/result.png", "file"),
     ],
 )  # fmt: skip
-def test_outputs_that_cannot_be_written(gatys, asked, tmp_path, name, words):
+def test_outputs_that_cannot_be_written(gatys, small_vgg, tmp_path, name, words):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("in the way")
     before = (tmp_path / "stripes.png").read_bytes()
     assert one_error(gatys(out=tmp_path / name), words)
-    assert asked == [] and (tmp_path / "stripes.png").read_bytes() == before
+    assert small_vgg == [] and (tmp_path / "stripes.png").read_bytes() == before
 
 
 def test_a_preview_never_replaces_an_input(gatys, tmp_path, painting_file):
@@ -421,8 +401,8 @@ def test_a_preview_never_replaces_an_input(gatys, tmp_path, painting_file):
         (("--device", "tpu"), ("--device is 'tpu'", "auto, cpu, cuda")),
     ],
 )
-def test_settings_out_of_range(gatys, asked, args, words):
-    assert one_error(gatys(*args), *words) and asked == []
+def test_settings_out_of_range(gatys, small_vgg, args, words):
+    assert one_error(gatys(*args), *words) and small_vgg == []
 
 
 @pytest.mark.parametrize("args", [("--size", "big"), ("--preview-every", "-1"), ("--colour", "red")])
@@ -431,9 +411,9 @@ def test_wrong_usage(gatys, args):
     assert outcome.status == 2 and args[0] in outcome.err
 
 
-def test_a_photo_too_long_and_thin(gatys, asked, tmp_path):
+def test_a_photo_too_long_and_thin(gatys, small_vgg, tmp_path):
     Image.fromarray(make_photo(10, 400)).save(tmp_path / "thin.png")
-    assert one_error(gatys(photo=tmp_path / "thin.png"), "48×1 pixels", "at least 16") and asked == []
+    assert one_error(gatys(photo=tmp_path / "thin.png"), "48×1 pixels", "at least 16") and small_vgg == []
 
 
 def test_without_a_gpu_cuda_is_refused(gatys, monkeypatch):
@@ -463,10 +443,10 @@ def test_weights_that_are_damaged(gatys, thin_vgg, monkeypatch, tmp_path):
 # ---- memory ----
 
 
-def test_what_does_not_fit_is_refused_with_a_size_that_does(gatys, asked, monkeypatch):
+def test_what_does_not_fit_is_refused_with_a_size_that_does(gatys, small_vgg, monkeypatch):
     monkeypatch.setattr("styletransfer.training.gatys_plan.free_bytes", lambda: 4_000_000_000)
     outcome = gatys("--sizes", "32,4096")
-    assert one_error(outcome, "4096 pixels need about", "has 4.0 GB free") and asked == []
+    assert one_error(outcome, "4096 pixels need about", "has 4.0 GB free") and small_vgg == []
     fitting = int(re.search(r"try (\d+) pixels", outcome.errors[0])[1])
     assert 256 < fitting < 4096
     for size, fits in ((fitting, True), (fitting + 64, False)):

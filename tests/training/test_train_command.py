@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from command import one_error
 from PIL import Image
 from samples import make_photo
 
@@ -25,19 +26,6 @@ SMALL = ("--channels", 8, "--batch", 2, "--image-size", 32, "--style-size", 32)
 
 
 @pytest.fixture
-def small_vgg(monkeypatch, thin_vgg):
-    """The command's loss network, thin; every path it was asked for."""
-    asked = []
-
-    def load(path, on_progress):
-        asked.append(path)
-        return thin_vgg()
-
-    monkeypatch.setattr("styletransfer.training.vgg.load_vgg", load)
-    return asked
-
-
-@pytest.fixture
 def train(cli, small_vgg, painting_file, photo_folder, tmp_path):
     """``train("--steps", 5)``: from scratch, into stripes.onnx; later arguments win."""
 
@@ -45,14 +33,6 @@ def train(cli, small_vgg, painting_file, photo_folder, tmp_path):
         return cli("train", painting, "--photos", photos, "--out", out, "--init", init, *SMALL, *args)
 
     return run
-
-
-def one_error(outcome, *words):
-    """One ``error:`` line, exit status 1, and these words in it."""
-    assert outcome.status == 1, (outcome.status, outcome.err)
-    assert len(outcome.errors) == 1, outcome.err
-    assert all(word in outcome.errors[0] for word in words), outcome.errors
-    return True
 
 
 def names(folder):
