@@ -217,8 +217,8 @@ def test_several_clips_need_a_folder(video, clip, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, tiny_model, number):
-    source = make_clip(
-        tmp_path / "long.mp4", size=(640, 480), codec="mpeg4", pts=range(200), rate=Fraction(30), sound=()
+    source = make_clip(  # tens of seconds of work
+        tmp_path / "long.mp4", size=(320, 240), codec="mpeg4", pts=range(400), rate=Fraction(30), sound=()
     )
     (tmp_path / "out").mkdir()
     process = subprocess.Popen(
@@ -232,16 +232,18 @@ def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, tiny_model, number):
             tiny_model,
             "-o",
             tmp_path / "out" / "x.mp4",
+            *["--size", "1280"],
         ],
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not any((tmp_path / "out").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
+    assert process.poll() is None, "ended before the signal"
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.startswith("error: interrupted")
     assert len(err.splitlines()) == 1
