@@ -1,20 +1,12 @@
-"""A network's ONNX graph, written node by node, and its weights read back out of one.
-
-torch's own exporter would do, but not as well: here the free dimensions keep plain names, the initialisers keep the
-network's own (which is what lets a training start from a shipped file), and a pixel shuffle is two plain
-transpositions, several times faster in onnxruntime than DepthToSpace and a change of layout.
-
-(Over 300 lines: what writes a layer and what reads it back belong side by side.)
-"""
+"""A style network's ONNX graph, and its weights read back out of one: side by side, since each undoes the other."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 from torch import Tensor, from_numpy, nn
 
 from styletransfer.core.errors import ModelError
@@ -41,60 +33,17 @@ from styletransfer.training.network import (
     PlainNet,
     StyleNet,
 )
+from styletransfer.training.nodes import INPUT, GraphBuilder
 
-OPSET = 18
-"""Later opsets had no Pad kernel on CUDA for a while."""
-
-_IR_VERSION = 9  # what opset 18 came with: older onnxruntimes read the file too
 _M = TypeVar("_M", bound=nn.Module)
 _INPUT_SCALE = 127.5  # of scale_input
-_INPUT, _OUTPUT = "frame", "stylized"
 
 
-class _Graph:
-    """Collects nodes and initialisers; each method adds to them and returns the name of its output."""
-
-    def __init__(self, half: bool) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.initialisers: dict[str, onnx.TensorProto] = {}
-        self.half = half
-        self.real_type = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-
-    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        name = output or f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
-        return name
-
-    def put(self, name: str, value: NDArray[Any]) -> str:
-        self.initialisers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def real(self, name: str, value: Tensor | float) -> str:
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        return self.put(name, array.astype(np.float16 if self.half else np.float32))
-
-    def integers(self, *values: int) -> str:
-        return self.put("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
-
-    def cast(self, x: str, to: int) -> str:
-        return self.add("Cast", x, to=to)
-
-    def pad(self, x: str, pixels: int, mode: str = "reflect") -> str:
-        return self.add("Pad", x, self.integers(0, 0, pixels, pixels, 0, 0, pixels, pixels), mode=mode)
-
-    def conv(self, x: str, name: str, weight: Tensor, bias: Tensor | None, stride: int = 1, *, zeros: int = 0) -> str:
-        inputs = [x, self.real(f"{name}.weight", weight)]
-        if bias is not None:
-            inputs.append(self.real(f"{name}.bias", bias))
-        kernel = list(weight.shape[2:])
-        return self.add("Conv", *inputs, strides=[stride, stride], kernel_shape=kernel, pads=[zeros] * 4)
+class _Graph(GraphBuilder):
+    """The layers and the networks as nodes."""
 
     def gain_conv(self, x: str, name: str, module: GainConv) -> str:
         return self.conv(x, name, module.kernels(), module.bias, module.stride[0], zeros=1)
-
-    def reshape(self, x: str, *parts: str) -> str:
-        """Reshape to the parts in a row; 0 keeps a dimension, -1 is what is left over."""
-        return self.add("Reshape", x, parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=0))
 
     def norm(self, x: str, name: str, norm: InstanceNorm) -> str:
         scale, bias = (
@@ -127,16 +76,6 @@ class _Graph:
         y = self.conv(self.pad(x, 1, "edge"), f"{name}.conv", kernels, None)
         return self.shuffle(self.add("Relu", self.norm(y, f"{name}.norm", module.norm)), kernels.shape[0] // 4)
 
-    def shuffle(self, y: str, channels: int) -> str:
-        """``pixel_shuffle`` by 2: columns interleave first, then rows."""
-        height = self.add("Shape", y, start=2, end=3)
-        y = self.reshape(y, self.integers(0, 2 * channels, 2, -1))
-        y = self.add("Transpose", y, perm=[0, 1, 3, 2])
-        y = self.reshape(y, self.integers(0, channels, 2), height, self.integers(-1))
-        y = self.add("Transpose", y, perm=[0, 1, 3, 2, 4])
-        double = self.add("Mul", height, self.integers(2))
-        return self.reshape(y, self.integers(0, channels), double, self.integers(-1))
-
     def pixels(self, x: str) -> str:
         """Unbounded values to rounded uint8."""
         x = self.add("Mul", self.add("Tanh", x), self.real("output_swing", OUTPUT_SWING))
@@ -145,10 +84,6 @@ class _Graph:
         x = self.add("Clip", x, self.real("black", 0.0), self.real("white", 255.0))
         return self.cast(x, TensorProto.UINT8)
 
-    def frame(self) -> str:
-        """The input as ``[N, 3, H, W]``, 0..255."""
-        return self.cast(self.add("Transpose", _INPUT, perm=[0, 3, 1, 2]), self.real_type)
-
     def live(self, net: LiveNet) -> None:
         x = self.frame()
         weight, bias = _take_bytes(net.stem.weight, net.stem.bias)
@@ -156,7 +91,9 @@ class _Graph:
         x = self.conv_norm(x, "down", net.down)
         x = self.blocks(x, net.body)
         x = self.pad(self.up_norm(x, "up", net.up), 1, "edge")
-        self.write(self.pixels(self.last(x, net.last.weight, net.last.bias)))
+        kernels = _pixel_order(phase_kernels(net.last.weight))
+        bias = None if net.last.bias is None else net.last.bias.repeat(4)
+        self.write(self.pixels(self.conv(x, "last", kernels, bias)), block=2)
 
     def plain(self, net: PlainNet) -> None:
         x = self.pad(self.contrast(), PLAIN_PAD)
@@ -171,16 +108,19 @@ class _Graph:
         x = self.shuffle(self.add("Relu", self.conv(x, "up", kernels, bias)), kernels.shape[0] // 4)
         margin = PLAIN_PAD // 2 - 3
         inside = [self.integers(value, value) for value in (margin, -margin)]
-        x = self.last(self.add("Slice", x, *inside, self.integers(2, 3)), net.last.kernels(), net.last.bias)
+        x = self.add("Slice", x, *inside, self.integers(2, 3))
+        kernels = _block_kernels(_pixel_order(phase_kernels(net.last.kernels())))
+        bias = None if net.last.bias is None else net.last.bias.repeat(16)
+        x = self.conv(x, "last", kernels, bias, 2)
         scale = self.put("output_scale", np.array(1 / PLAIN_SWING, np.float32))
         middle = self.put("output_middle", np.array(PLAIN_SWING, np.uint8))
         x = self.cast(x, TensorProto.FLOAT) if self.half else x
-        self.write(self.add("QuantizeLinear", x, scale, middle))  # which rounds and cuts off, too
+        self.write(self.add("QuantizeLinear", x, scale, middle), block=4)  # which rounds and cuts off, too
 
     def contrast(self) -> str:
         """:func:`normalise_contrast` of the frame, ``[N, 3, H, W]``; the statistics in float32."""
         ends = (self.integers(0, 0), self.integers(2**31, 2**31), self.integers(1, 2))
-        sample = self.add("Slice", _INPUT, *ends, self.integers(CONTRAST_STRIDE, CONTRAST_STRIDE))
+        sample = self.add("Slice", INPUT, *ends, self.integers(CONTRAST_STRIDE, CONTRAST_STRIDE))
         sample = self.cast(sample, TensorProto.FLOAT)
         axes = self.integers(1, 2, 3)
         mean = self.add("ReduceMean", sample, axes)
@@ -192,22 +132,6 @@ class _Graph:
             mean, deviation = self.cast(mean, self.real_type), self.cast(deviation, self.real_type)
         return self.add("Div", self.add("Sub", self.frame(), mean), deviation)
 
-    def last(self, x: str, weight: Tensor, bias: Tensor | None) -> str:
-        """The last step up, of features with a margin of one pixel: ``[N, (row, column, RGB), h, w]``."""
-        kernels = _pixel_order(phase_kernels(weight))
-        return self.conv(x, "last", kernels, None if bias is None else bias.repeat(4))
-
-    def write(self, x: str) -> None:
-        """Bytes ``[N, (row, column, RGB), h, w]`` to the output ``[N, 2h, 2w, RGB]``."""
-        height = self.add("Shape", x, start=2, end=3)
-        x = self.reshape(x, self.integers(0, 2, 6, -1))
-        x = self.add("Transpose", x, perm=[0, 1, 3, 2])
-        x = self.reshape(x, self.integers(0, 2), height, self.integers(-1))
-        x = self.add("Transpose", x, perm=[0, 2, 1, 3])
-        double = self.add("Mul", height, self.integers(2))
-        shape = self.add("Concat", self.integers(0), double, self.integers(-1, 3), axis=0)
-        self.add("Reshape", x, shape, output=_OUTPUT)
-
     def johnson(self, net: JohnsonNet) -> None:
         x = self.frame()
         for index, module in enumerate(net.stem):
@@ -216,7 +140,7 @@ class _Graph:
         for index, module in enumerate(net.up):
             x = self.up_norm(x, f"up.{index}", _as(UpNorm, module))
         x = self.pixels(self.conv(self.pad(x, 4), "last", net.last.weight, net.last.bias))
-        self.add("Transpose", x, output=_OUTPUT, perm=[0, 2, 3, 1])
+        self.add("Transpose", x, output=self.output, perm=[0, 2, 3, 1])
 
     def blocks(self, x: str, body: nn.Sequential) -> str:
         for index, module in enumerate(body):
@@ -231,19 +155,14 @@ def build_graph(network: StyleNet, half: bool = False) -> onnx.ModelProto:
         network: its weights are copied.
         half: weights and activations in float16, the norms in float32.
     """
-    graph = _Graph(half)
+    graph = _Graph("stylized", half)
     if isinstance(network, PlainNet):
         graph.plain(network)
     elif isinstance(network, LiveNet):
         graph.live(network)
     else:
         graph.johnson(network)
-    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", "H", "W", 3]) for name in (_INPUT, _OUTPUT)]
-    proto = helper.make_graph(graph.nodes, "style", ends[:1], ends[1:], list(graph.initialisers.values()))
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
-    model.producer_name = "styletransfer"
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return graph.model()
 
 
 def read_weights(model: onnx.ModelProto, network: StyleNet) -> None:
@@ -289,6 +208,8 @@ def _read_plain(stored: dict[str, Tensor], network: PlainNet) -> dict[str, Tenso
     for name, module in network.named_modules():
         if isinstance(module, GainConv):
             kernels, bias = stored[f"{name}.weight"], stored[f"{name}.bias"]
+            if name == "last":
+                kernels, bias = _halves(kernels), bias[:12]
             if name in ("up", "last"):
                 kernels, bias = (_read_up_conv(value, last=name == "last") for value in (kernels, bias))
             state[f"{name}.gain"] = kernels.flatten(1).norm(dim=1)
@@ -315,6 +236,25 @@ def _pixel_order(kernels: Tensor) -> Tensor:
 def _channel_order(kernels: Tensor) -> Tensor:
     """The inverse of :func:`_pixel_order`."""
     return kernels.reshape(4, 3, *kernels.shape[1:]).transpose(0, 1).flatten(0, 1)
+
+
+def _block_kernels(kernels: Tensor) -> Tensor:
+    """A 3×3 convolution to ``(row, column, RGB)`` of 2×2 pixels as one of 4×4 with stride 2 to those of 4×4 pixels.
+
+    They are four copies of its kernels, each where its 2×2 pixels lie. At a quarter of the resolution there are 48
+    channels in place of 12, which fill a processor's vectors, and one pixel shuffle in place of two.
+    """
+    blocks = kernels.new_zeros(2, 2, 2, 2, 3, kernels.shape[1], 4, 4)  # row: of 2×2 pixels, in them; columns alike; RGB
+    for row in range(2):
+        for column in range(2):
+            place = blocks[row, :, column, :, ..., row : row + 3, column : column + 3]
+            place.copy_(kernels.reshape(2, 2, 3, *kernels.shape[1:]))
+    return blocks.flatten(0, 4)
+
+
+def _halves(blocks: Tensor) -> Tensor:
+    """The inverse of :func:`_block_kernels`."""
+    return blocks.reshape(2, 2, 2, 2, 3, *blocks.shape[1:])[0, :, 0, ..., :3, :3].flatten(0, 2)
 
 
 def _as(kind: type[_M], module: nn.Module) -> _M:
