@@ -54,7 +54,7 @@ wheel-test: $(VENV)/dev.stamp
 	@mkdir -p dist
 	$(BIN)/python -m build --wheel --outdir dist . >dist/build.log 2>&1 || { cat dist/build.log; exit 1; }
 	$(PYTHON) -m venv $(WHEEL_VENV)
-	$(WHEEL_VENV)/bin/python -m pip install $(PIP_OPTIONS) "$$(ls dist/*.whl)[$(EXTRA)]" pytest pytest-timeout
+	$(WHEEL_VENV)/bin/python -m pip install $(PIP_OPTIONS) "$$(ls dist/*.whl)[$(EXTRA)]" pytest pytest-timeout pytest-rerunfailures
 	root="$(CURDIR)" && cd / && STYLETRANSFER_TEST_WHEEL=1 "$$root/$(WHEEL_VENV)/bin/python" -m pytest \
 		-c "$$root/pyproject.toml" -p no:cacheprovider $(PYTEST_OPTIONS) "$$root/tests/test_wheel.py" \
 		"$$root/tests/core" "$$root/tests/runtime" "$$root/tests/media" "$$root/tests/cli"

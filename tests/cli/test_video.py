@@ -215,6 +215,7 @@ def test_several_clips_need_a_folder(video, clip, tmp_path):
     assert "folder" in outcome.errors[0]
 
 
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill_leave_nothing_behind(tmp_path, tiny_model, number):
     source = make_clip(  # tens of seconds of work

@@ -121,6 +121,7 @@ def test_a_rate_that_cannot_be_is_refused(rate):
         SizeController(rate)
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_real_slow_stage_reaches_its_rate():
     """With the clock of the real world: a stage that sleeps for its pixels, at 100 frames a second."""
     controller, taken = SizeController(100), []

@@ -118,6 +118,7 @@ def test_the_stage_can_stop_early_and_what_it_made_still_arrives():
     assert sink.taken == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.flaky(reruns=2)
 def test_newest_only_drops_old_items_and_counts_them():
     sink = Sink()
     stats = run(Source(range(50), pause_s=0.002), lambda item: time.sleep(0.02) or item, sink, newest_only=True)
@@ -126,6 +127,7 @@ def test_newest_only_drops_old_items_and_counts_them():
     assert stats.dropped == 50 - stats.frames > 10
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_slow_sink_gets_frames_that_have_not_waited():
     """Behind a sink of 30 ms, a frame is taken up when there is room for it, not when the stage is idle."""
     ages = []
@@ -144,6 +146,7 @@ def test_a_slow_sink_gets_frames_that_have_not_waited():
     assert sorted(ages)[len(ages) // 2] < 0.045, "at most the sink's own time, not twice as much"
 
 
+@pytest.mark.flaky(reruns=2)
 def test_what_each_part_takes_is_measured():
     times = StageTimes()
     stats = run(
@@ -160,6 +163,7 @@ def test_what_each_part_takes_is_measured():
     assert times.stage.p95_ms >= times.stage.p50_ms
 
 
+@pytest.mark.flaky(reruns=2)
 def test_stages_overlap():
     items, pause = 15, 0.02
     started = time.perf_counter()
