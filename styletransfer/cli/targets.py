@@ -133,14 +133,18 @@ def find(text: str, output: Path | None, label: str, suffixes: Collection[str], 
 
 
 def _walk(folder: Path, output: Path | None) -> Iterator[Path]:
-    """Every visible file below ``folder``, sorted; hidden ones are thumbnails and unfinished results."""
+    """Every visible file below ``folder``, sorted; hidden ones are thumbnails and unfinished results.
+
+    Pipes, sockets and devices are none: opening them could wait for ever.
+    """
     own_results = output.resolve() if output is not None else None
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if own_results is not None and own_results != folder.resolve() and Path(parent).resolve() == own_results:
             folders.clear()
         else:
-            yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+            visible = (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+            yield from (path for path in visible if path.is_file() or path.is_symlink())
 
 
 def means_folder(output: str, is_many: bool, suffixes: Collection[str]) -> bool:

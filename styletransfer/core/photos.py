@@ -24,7 +24,7 @@ def find_photos(folder: Path) -> list[Path]:
         Path(root) / name
         for root, _, names in os.walk(folder)
         for name in names
-        if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+        if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".") and Path(root, name).is_file()
     )
     if not found:
         raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")

@@ -345,3 +345,10 @@ def test_a_closed_stdout_is_one_line(photo_file, tiny_model):
     )
     assert done.returncode == 1
     assert done.stderr == "error: stdout: is closed; name a file with -o\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_pipe_in_a_folder_is_passed_over(tmp_path, stylize, photo_file):
+    os.mkfifo(photo_file.parent / "camera.png")
+    outcome = stylize(photo_file.parent, "-o", tmp_path / "out")
+    assert outcome.status == 0 and [path.name for path in (tmp_path / "out").iterdir()] == ["photo.jpg"]
