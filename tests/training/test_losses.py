@@ -248,8 +248,8 @@ def test_style_is_the_documented_sum(make_objective, thin_vgg, painting):
 
 
 def test_without_the_balances_the_style_is_the_papers(make_objective, thin_vgg, painting, monkeypatch):
-    monkeypatch.setattr(losses, "ENERGY_POWER", 0.0)
-    monkeypatch.setattr(losses, "LAYER_BALANCE", 0.0)
+    monkeypatch.setattr(losses.objective, "ENERGY_POWER", 0.0)
+    monkeypatch.setattr(losses.objective, "LAYER_BALANCE", 0.0)
     photo = picture(1, 3, 32, 32)
     wanted, found = thin_vgg()(painting), thin_vgg()(photo)
     plain = sum((plain_gram(found[n]) - plain_gram(wanted[n])).square().mean().item() for n in STYLE_LAYERS)
