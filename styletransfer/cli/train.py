@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from styletransfer.cli.common import progress, stderr
+from styletransfer.cli.common import stderr
+from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import load_lossnet
-from styletransfer.core.interrupts import interruption
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
 if TYPE_CHECKING:
@@ -152,7 +150,7 @@ def _finish(
 ) -> None:
     """Write the style file, the contact sheet and the loss curves, and say where they are."""
     from styletransfer.training.export import export_style, make_card
-    from styletransfer.training.loop import LOG_NAME
+    from styletransfer.training.follow import LOG_NAME
     from styletransfer.training.report import save_contact_sheet, save_loss_curve
 
     work = out.with_suffix(".training")
@@ -215,42 +213,8 @@ def _follow(
     tensorboard: Path | None,
 ) -> tuple[StyleNet, Progress, PhotoSampler]:
     """Train with a progress bar; Ctrl-C ends the training after the step that it is in."""
-    from styletransfer.training.loop import Callbacks, Paths, train
+    from styletransfer.training.loop import Paths, train
 
-    console = stderr()
-    writer = _tensorboard_writer(tensorboard)
-    recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=20)
     shown = ("content", "style", "tv", "stability")
-    with progress() as bar, interruption() as interrupted:
-        task = bar.add_task("training", total=settings.steps, note="")
-
-        def on_step(step: int, losses: dict[str, float]) -> None:
-            recent.append((time.perf_counter(), losses))
-            seconds = recent[-1][0] - recent[0][0]
-            rate = (len(recent) - 1) / seconds if seconds else 0.0
-            means = {name: sum(entry[name] for _, entry in recent) / len(recent) for name in shown if name in losses}
-            note = "  ".join((f"{rate:.2f} steps/s", *(f"{name} {value:,.0f}" for name, value in means.items())))
-            bar.update(task, completed=step, note=note)
-            if bar.disable and step % 50 == 0:
-                console.print(f"step {step}/{settings.steps}  {note}", markup=False, soft_wrap=True)
-            if writer is not None:
-                for name, value in losses.items():
-                    writer.add_scalar(f"loss/{name}", value, step)
-
-        callbacks = Callbacks(on_step, interrupted.is_set, *every)
-        result = train(settings, Paths(*files), vgg, painting, init=starts, resume=resume, callbacks=callbacks)
-    if writer is not None:
-        writer.close()
-    return result
-
-
-def _tensorboard_writer(folder: Path | None) -> Any:
-    from styletransfer.core.errors import MissingExtraError
-
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtraError("tensorboard", "tensorboard", "write TensorBoard's files") from error
-    return SummaryWriter(str(folder))
+    with following(settings.steps, every, tensorboard, shown) as callbacks:
+        return train(settings, Paths(*files), vgg, painting, init=starts, resume=resume, callbacks=callbacks)

@@ -15,6 +15,9 @@ CARD_KEY = "styletransfer.card"
 
 CARD_VERSION = 1
 
+TASKS = ("style", "sr", "denoise", "deblock", "clean")
+"""What a file's network does: paint, enlarge, remove noise, remove JPEG's blocks, or clean a webcam's frame of both."""
+
 BLANK_SEAL = "0" * 64
 """What stands for the seal while it is computed."""
 
@@ -24,7 +27,7 @@ class Painting:
     """The painting that a style was trained on.
 
     Attributes:
-        title: title of the painting, or the file's name where nobody said.
+        title: title of the painting, or the file's name where nobody said; empty for a network that restores.
         artist: name of the artist, empty where unknown.
         year: year of the painting, empty where unknown.
         licence: licence of the reproduction, empty where unknown.
@@ -45,11 +48,12 @@ class ModelCard:
     Attributes:
         name: short name of the style (the file's stem), as commands accept it.
         painting: the painting it was trained on.
-        architecture: name of the network (``live``, ``plain`` or ``johnson``).
+        architecture: name of the network (``live``, ``plain``, ``johnson``; of a restorer ``compact``, ``edsr``, ...).
         channels: width of the network's residual blocks.
         size_multiple: height and width that the network takes are multiples of this many pixels.
         precision: ``float32``, ``float16`` or ``int8``, of the weights.
-        task: ``style``.
+        task: one of :data:`TASKS`.
+        scale: the output's side as a multiple of the input's; 1 for a style.
         training: settings and circumstances of the training (steps, seconds, hardware, ...).
         losses: last training losses (``content``, ``style``, ``tv``, ``total``).
         quantisation: of an int8 file: how near it comes to the float32 one (``psnr_db``, ``least_psnr_db``, over
@@ -65,6 +69,7 @@ class ModelCard:
     size_multiple: int
     precision: str = "float32"
     task: str = "style"
+    scale: int = 1
     training: dict[str, Any] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     quantisation: dict[str, float] = field(default_factory=dict)
@@ -117,6 +122,10 @@ def check_seal(data: bytes, card: ModelCard) -> None:
 def _check(card: ModelCard) -> None:
     if not isinstance(card.size_multiple, int) or not 1 <= card.size_multiple <= 256:
         raise ValueError(f"size_multiple is {card.size_multiple!r}, not 1..256")
+    if card.task not in TASKS:
+        raise ValueError(f"task is {card.task!r}, not one of {', '.join(TASKS)}")
+    if card.scale not in (1, 2, 4, 8):
+        raise ValueError(f"scale is {card.scale!r}, not 1, 2, 4 or 8")
     if not all(isinstance(part, dict) for part in (card.training, card.losses, card.quantisation)):
         raise TypeError("training, losses and quantisation must be objects")
     if not isinstance(card.seal, str):

@@ -96,8 +96,7 @@ def make_sample(
     if is_grey:
         target = np.ascontiguousarray(photo_hwc[..., 0])
     elif settings.is_grey:
-        plane = luma(photo_hwc) if settings.task != "denoise" else luminance(photo_hwc)
-        target = np.rint(plane).astype(np.uint8)
+        target = grey_plane(photo_hwc, settings.task)
     else:
         target = photo_hwc
     target = modcrop(target, settings.scale)
@@ -117,6 +116,15 @@ def make_sample(
         raise SettingsError("the task clean needs a function that spoils")
     colour = np.ascontiguousarray(np.broadcast_to(np.atleast_3d(target), photo_hwc.shape))
     return Sample(colour, spoil(colour, np.random.default_rng(seed)))
+
+
+def grey_plane(photo_hwc: Frame, task: str) -> Frame:
+    """The one channel of a colour photo that the task's tables are measured on, uint8 ``[H, W]``.
+
+    Rounded Y in its narrow range, 16..235, for JPEG (LIVE1, Classic5); rounded Rec. 601 luminance for noise (BSD68).
+    """
+    plane = luminance(photo_hwc) if task == "denoise" else luma(photo_hwc)
+    return np.rint(plane).astype(np.uint8)
 
 
 def add_noise(picture: Frame, sigma: float, seed: tuple[int, ...]) -> NDArray[np.float64]:

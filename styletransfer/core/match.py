@@ -32,6 +32,28 @@ def match_colors(frame_hwc: Frame, like_hwc: Frame) -> Frame:
     return result
 
 
+def match_histogram(frame_hwc: Frame, like_hwc: Frame) -> Frame:
+    """A picture with another's histogram in each channel: exact quantiles, interpolated between grey levels.
+
+    Johnson et al. 2016, section 4.2, give the enlarged picture the histogram of the small one in this way.
+
+    Args:
+        frame_hwc: what is changed, RGB uint8 ``[H, W, 3]``.
+        like_hwc: whose histogram it gets, RGB uint8 of any size.
+
+    Returns:
+        RGB uint8, the first picture's shape.
+    """
+    result = np.empty_like(frame_hwc)
+    for channel in range(3):
+        counts, wanted = (np.bincount(f[..., channel].ravel(), minlength=256) for f in (frame_hwc, like_hwc))
+        levels = np.flatnonzero(wanted)
+        shares = np.cumsum(counts) / counts.sum()
+        table = np.interp(shares, np.cumsum(wanted[levels]) / wanted.sum(), levels)
+        result[..., channel] = np.rint(table).astype(np.uint8)[frame_hwc[..., channel]]
+    return result
+
+
 def _statistics(frame: Frame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     step = max(1, round((frame.shape[0] * frame.shape[1] / 1e6) ** 0.5))  # a million pixels are plenty
     pixels = frame[::step, ::step].reshape(-1, 3).astype(np.float64)

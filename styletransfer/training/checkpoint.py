@@ -5,10 +5,12 @@ A checkpoint is written under a temporary name and renamed, so that an interrupt
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,9 @@ from styletransfer.training.network import NETWORKS, StyleNet
 _WEIGHTS, _SETTINGS, _OPTIMISER = "network.safetensors", "settings.json", "optimiser.pt"
 _NAME = re.compile(r"checkpoint-(\d{6,})")
 _VERSION = 1
+
+RESTORER = "restorer"
+"""Kind of the checkpoints of networks that restore; a style's have none."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,35 @@ def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Opt
     Raises:
         OutputError: it cannot be written (permission, full disk); the one before it is kept.
     """
-    target = folder / f"checkpoint-{progress.step:06d}"
+    return write_checkpoint(
+        folder, progress.step, network.state_dict(), optimiser.state_dict(), dataclasses.asdict(progress)
+    )
+
+
+def write_checkpoint(
+    folder: Path, step: int, weights: dict[str, Tensor], state: dict[str, Any], record: dict[str, Any]
+) -> Path:
+    """:func:`save_checkpoint` of any training.
+
+    Args:
+        folder: the training's own.
+        step: steps done.
+        weights: what the network is rebuilt from.
+        state: what only a resumed training needs, of types that ``torch.load`` takes with ``weights_only``.
+        record: settings and circumstances, as JSON takes them.
+
+    Raises:
+        OutputError: it cannot be written (permission, full disk); the one before it is kept.
+    """
+    target = folder / f"checkpoint-{step:06d}"
     partial = folder / f"{target.name}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-        save_file(weights, partial / _WEIGHTS)
-        torch.save(optimiser.state_dict(), partial / _OPTIMISER)
-        record = {"version": _VERSION, **dataclasses.asdict(progress)}
-        (partial / _SETTINGS).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
+        torch.save(state, partial / _OPTIMISER)
+        text = json.dumps({"version": _VERSION, **record}, indent=2, ensure_ascii=False)
+        (partial / _SETTINGS).write_text(text, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     except OSError as error:
@@ -83,8 +107,8 @@ def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Opt
     except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
         shutil.rmtree(partial, ignore_errors=True)
         raise explain_os_error(OSError(str(error)), target) from error
-    for step, old in _checkpoints(folder):
-        if step != progress.step:
+    for other, old in _checkpoints(folder):
+        if other != step:
             shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -99,7 +123,7 @@ def find_checkpoint(path: Path) -> Path:
         return path
     found = _checkpoints(path) if path.is_dir() else []
     if not found:
-        raise CheckpointError(f"{path}: no checkpoint there; name a folder that `styletransfer train` made")
+        raise CheckpointError(f"{path}: no checkpoint there; name a folder that a training made")
     return found[-1][1]
 
 
@@ -109,14 +133,41 @@ def load_checkpoint(path: Path) -> tuple[StyleNet, Progress]:
     Raises:
         CheckpointError: the checkpoint is damaged or of another version.
     """
-    try:
-        record: dict[str, Any] = json.loads((path / _SETTINGS).read_text(encoding="utf-8"))
-        if record.pop("version") != _VERSION:
-            raise CheckpointError(f"{path}: written by another version of styletransfer; train again")
+    with damage_explained(path):
+        record, weights = read_checkpoint(path)
+        if record.pop("kind", "") == RESTORER:
+            raise CheckpointError(f"{path}: the checkpoint of a network that restores, not of a style")
         settings = TrainSettings(**record.pop("settings"))
         progress = Progress(settings=settings, painting=Painting(**record.pop("painting")), **record)
         network = build_network(settings)
-        network.load_state_dict(load_file(path / _WEIGHTS))
+        network.load_state_dict(weights)
+    return network, progress
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Record and weights of :func:`write_checkpoint`, to be called within :func:`damage_explained`."""
+    record: dict[str, Any] = json.loads((path / _SETTINGS).read_text(encoding="utf-8"))
+    if record.pop("version") != _VERSION:
+        raise CheckpointError(f"{path}: written by another version of styletransfer; train again")
+    return record, load_file(path / _WEIGHTS)
+
+
+def is_restorer(path: Path) -> bool:
+    """Whether a checkpoint is of a network that restores.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    with damage_explained(path):
+        return bool(read_checkpoint(path)[0].get("kind") == RESTORER)
+    return False
+
+
+@contextlib.contextmanager
+def damage_explained(path: Path) -> Iterator[None]:
+    """One-line :class:`CheckpointError` for whatever goes wrong while a checkpoint is read."""
+    try:
+        yield
     except CheckpointError:
         raise
     except SettingsError as error:
@@ -125,7 +176,6 @@ def load_checkpoint(path: Path) -> tuple[StyleNet, Progress]:
         raise CheckpointError(
             f"{path}: damaged or no checkpoint ({type(error).__name__}); use an earlier one or train again"
         ) from error
-    return network, progress
 
 
 def load_optimiser(path: Path, optimiser: torch.optim.Optimizer) -> None:
@@ -134,9 +184,21 @@ def load_optimiser(path: Path, optimiser: torch.optim.Optimizer) -> None:
     Raises:
         CheckpointError: the state is missing or damaged.
     """
+    with state_explained(path):
+        optimiser.load_state_dict(read_state(path))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of :func:`write_checkpoint`, to be called within :func:`state_explained`."""
+    state: dict[str, Any] = torch.load(path / _OPTIMISER, map_location="cpu", weights_only=True)
+    return state
+
+
+@contextlib.contextmanager
+def state_explained(path: Path) -> Iterator[None]:
+    """One-line :class:`CheckpointError` for whatever goes wrong while a checkpoint's state is read."""
     try:
-        state: dict[str, Tensor] = torch.load(path / _OPTIMISER, map_location="cpu", weights_only=True)
-        optimiser.load_state_dict(state)
+        yield
     except Exception as error:  # torch raises errors of many kinds
         raise CheckpointError(
             f"{path}: the optimiser's state is damaged ({type(error).__name__}); train again without --resume"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ from styletransfer.core.pictures import load_picture
 
 Crop = NDArray[np.uint8]
 """RGB uint8 ``[H, W, 3]``."""
+
+_B = TypeVar("_B")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 MIN_SIDE = 64
 """Photos with a shorter side than this, in pixels, are skipped: enlarged they would teach blur."""
@@ -105,10 +110,8 @@ class PhotoSampler:
         self.size = size
         self.seed = seed
         self.skipped = Skipped()
-        self._cache: OrderedDict[Path, Image.Image] = OrderedDict()
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+        self._cache: SizedCache[Path, Image.Image] = SizedCache(_CACHE_BYTES)
+        self._order = EpochOrder(len(paths), seed)
 
     def __call__(self, step: int) -> Batch:
         """Batch number ``step``.
@@ -125,16 +128,7 @@ class PhotoSampler:
 
     def batches(self, first: int, last: int, workers: int) -> Iterator[Batch]:
         """Batches ``first`` … ``last - 1`` in order, prepared ahead by ``workers`` threads."""
-        with ThreadPoolExecutor(workers, thread_name_prefix="photos") as pool:
-            ahead: list[Future[Batch]] = []
-            try:
-                for step in range(first, last):
-                    while len(ahead) < _AHEAD + workers and step + len(ahead) < last:
-                        ahead.append(pool.submit(self, step + len(ahead)))
-                    yield ahead.pop(0).result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+        return prepare_ahead(self, first, last, workers)
 
     def photo_crop(self, position: int) -> Crop:
         """The crop at ``position`` of the endless sequence, without the noise: RGB uint8 ``[size, size, 3]``."""
@@ -158,41 +152,92 @@ class PhotoSampler:
 
     def _photo(self, position: int) -> Image.Image:
         """The usable photo at ``position`` of the endless sequence of epochs."""
-        count = len(self.paths)
-        epoch, index = divmod(position, count)
-        order = self._epoch_order(epoch)
-        for offset in range(count):
-            image = self._load(self.paths[order[(index + offset) % count]])
+        for index in self._order.candidates(position):
+            image = self._load(self.paths[index])
             if image is not None:
                 return image
-        raise InputError(f"none of the {count} photos can be used for training ({self.skipped})")
-
-    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
-        known, order = self._order
-        if known != epoch:
-            order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.paths))
-            self._order = (epoch, order)
-        return order
+        raise InputError(f"none of the {len(self.paths)} photos can be used for training ({self.skipped})")
 
     def _load(self, path: Path) -> Image.Image | None:
         """The photo, reduced to what a crop needs; ``None`` and counted where it is unusable."""
-        with self._lock:
-            if path in self.skipped.damaged or path in self.skipped.tiny or path in self.skipped.grey:
-                return None
-            if path in self._cache:
-                self._cache.move_to_end(path)
-                return self._cache[path]
+        if path in self.skipped.damaged or path in self.skipped.tiny or path in self.skipped.grey:
+            return None
+        known = self._cache.get(path)
+        if known is not None:
+            return known
         image, reason = _decode(path, self.size)
-        with self._lock:
-            if image is None:
-                getattr(self.skipped, reason).add(path)
-            elif path not in self._cache:
-                self._cache[path] = image
-                self._cached_bytes += image.width * image.height * 3
-                while self._cached_bytes > _CACHE_BYTES:
-                    _, old = self._cache.popitem(last=False)
-                    self._cached_bytes -= old.width * old.height * 3
+        if image is None:
+            getattr(self.skipped, reason).add(path)
+        else:
+            self._cache.put(path, image, image.width * image.height * 3)
         return image
+
+
+class EpochOrder:
+    """Items in random order without replacement, epoch by epoch, each place determined by the seed alone.
+
+    Args:
+        count: items.
+        seed: of the order.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self._known: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+
+    def candidates(self, position: int) -> Iterator[int]:
+        """The item at ``position`` of the endless sequence, then those after it in its epoch, for where it is unfit."""
+        epoch, index = divmod(position, self._count)
+        known, order = self._known
+        if known != epoch:
+            order = np.random.default_rng([self._seed, epoch, 1]).permutation(self._count)
+            self._known = (epoch, order)
+        return (int(order[(index + offset) % self._count]) for offset in range(self._count))
+
+
+class SizedCache(Generic[_K, _V]):
+    """What was used last, as far as it fits; for several threads.
+
+    Args:
+        limit_bytes: of all values together.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._entries: OrderedDict[_K, tuple[_V, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.used_bytes = 0
+
+    def get(self, key: _K) -> _V | None:
+        """The value, which counts as used now; ``None`` where it is not, or no longer, there."""
+        with self._lock:
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key][0]
+
+    def put(self, key: _K, value: _V, size_bytes: int) -> None:
+        """Keep a value, and forget others where there is no room."""
+        with self._lock:
+            if key not in self._entries:
+                self._entries[key] = (value, size_bytes)
+                self.used_bytes += size_bytes
+            while self.used_bytes > self._limit_bytes:
+                self.used_bytes -= self._entries.popitem(last=False)[1][1]
+
+
+def prepare_ahead(make: Callable[[int], _B], first: int, last: int, workers: int) -> Iterator[_B]:
+    """``make(first)`` … ``make(last - 1)`` in order, made ahead by ``workers`` threads."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="photos") as pool:
+        ahead: list[Future[_B]] = []
+        try:
+            for step in range(first, last):
+                while len(ahead) < _AHEAD + workers and step + len(ahead) < last:
+                    ahead.append(pool.submit(make, step + len(ahead)))
+                yield ahead.pop(0).result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def _gradient(rng: np.random.Generator, size: int) -> Crop:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +30,13 @@ from styletransfer.training.checkpoint import (
 )
 from styletransfer.training.data import PhotoSampler, load_painting
 from styletransfer.training.folding import fold_norms
+from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
 from styletransfer.training.network import LiveNet, PlainNet, StyleNet
 from styletransfer.training.steadiness import PICTURES, Disturbance, steadiness_loss
 from styletransfer.training.vgg import VGGFeatures
 
-LOG_NAME = "log.jsonl"
-PREVIEW_NAME = "preview.png"
 _BETAS = (0.9, 0.99)  # the default 0.999 remembers the first, enormous gradients for too long
 _WARM_UP, _WARM_UP_FROM_A_STYLE = 0.3, 0.05  # share of the steps in which the learning rate rises
 _LOSS_WINDOW = 50  # steps that the card's losses are averaged over
@@ -60,22 +58,6 @@ class Paths:
     painting: Path
     photos: Path
     work: Path
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """How a caller follows a training.
-
-    Attributes:
-        on_step: called after every step with the step's number and its losses.
-        stop: asked after every step; true ends the training with a checkpoint.
-        preview_every, checkpoint_every: steps; 0 for never (the last step always makes both).
-    """
-
-    on_step: Callable[[int, dict[str, float]], None] = lambda *_: None
-    stop: Callable[[], bool] = lambda: False
-    preview_every: int = 100
-    checkpoint_every: int = 100
 
 
 # Longer than 50 lines: a training loop that reads straight from top to bottom.
@@ -149,7 +131,7 @@ def train(  # noqa: PLR0915
         progress = dataclasses.replace(progress, init=_start_from(init, network, objective, sampler))
 
     preview = _Preview(sampler, painting_bchw, device)
-    log = _Log(paths.work / LOG_NAME, progress.step)
+    log = StepLog(paths.work / LOG_NAME, progress.step)
     recent: list[dict[str, float]] = []
     started = time.perf_counter() - progress.seconds
     workers = max(1, min(8, (os.cpu_count() or 2) // 2))
@@ -186,9 +168,9 @@ def train(  # noqa: PLR0915
             callbacks.on_step(done, losses)
             stopping = callbacks.stop()
             last = done == settings.steps or stopping
-            if last or _due(done, callbacks.preview_every):
+            if last or is_due(done, callbacks.preview_every):
                 preview.save(network, paths.work / PREVIEW_NAME)
-            if last or _due(done, callbacks.checkpoint_every):
+            if last or is_due(done, callbacks.checkpoint_every):
                 save_checkpoint(paths.work, network, optimiser, progress)
             if stopping:
                 break
@@ -224,10 +206,6 @@ def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Obje
     return best
 
 
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
-
-
 def _check_same(wanted: Progress, saved: Progress) -> None:
     if wanted.painting.sha256 != saved.painting.sha256:
         raise CheckpointError("the interrupted training had another painting; give the same one, or leave --resume out")
@@ -238,29 +216,6 @@ def _check_same(wanted: Progress, saved: Progress) -> None:
                 f"the interrupted training had {entry.name} {theirs}, now it is {ours}; "
                 "give the same options, or leave --resume out to start anew"
             )
-
-
-class _Log:
-    """One JSON object a step; on resuming, lines after the checkpoint are dropped."""
-
-    def __init__(self, path: Path, steps_done: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[str] = []
-        if steps_done and path.exists():
-            kept = path.read_text(encoding="utf-8").splitlines()[:steps_done]
-        self._stream = path.open("w", encoding="utf-8")
-        self._stream.writelines(f"{line}\n" for line in kept)
-
-    def write(self, step: int, losses: dict[str, float], seconds: float) -> None:
-        entry = {"step": step, **losses, "seconds": round(seconds, 3)}
-        self._stream.write(json.dumps(entry) + "\n")
-        self._stream.flush()
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
 
 
 class _Preview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,17 @@ def save_contact_sheet(network: nn.Module, sampler: PhotoSampler, painting: Path
     save_picture(Picture(np.ascontiguousarray(np.concatenate([left, np.concatenate(rows)], axis=1))), path)
 
 
-def save_loss_curve(log: Path, path: Path) -> None:
-    """Plot a training's JSON-lines log, each loss as a running mean, as a PNG."""
+_CURVES = ("total", "content", "style", "stability")
+
+
+def save_loss_curve(log: Path, path: Path, names: Sequence[str] = _CURVES) -> None:
+    """Plot a training's JSON-lines log, each loss as a running mean, as a PNG.
+
+    Args:
+        log: the file.
+        path: PNG to write.
+        names: the losses that are drawn, where the log has them.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -58,7 +68,7 @@ def save_loss_curve(log: Path, path: Path) -> None:
     window = max(1, len(entries) // 50)
     kernel = np.ones(window) / window
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    shown = [name for name in ("total", "content", "style", "stability") if entries and name in entries[0]]
+    shown = [name for name in names if entries and name in entries[0]]
     for name in shown:  # none where the log was lost
         values = np.array([entry[name] for entry in entries])
         axes.plot(steps[window - 1 :], np.convolve(values, kernel, mode="valid"), label=name)

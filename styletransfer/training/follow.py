@@ -1,0 +1,56 @@
+"""How a caller follows a training, and the training's log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+LOG_NAME = "log.jsonl"
+PREVIEW_NAME = "preview.png"
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How a caller follows a training.
+
+    Attributes:
+        on_step: called after every step with the step's number and its losses.
+        stop: asked after every step; true ends the training with a checkpoint.
+        preview_every, checkpoint_every: steps; 0 for never (the last step always makes both).
+    """
+
+    on_step: Callable[[int, dict[str, float]], None] = lambda *_: None
+    stop: Callable[[], bool] = lambda: False
+    preview_every: int = 100
+    checkpoint_every: int = 100
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps (0: never) happens after this one."""
+    return every > 0 and step % every == 0
+
+
+class StepLog:
+    """One JSON object a step; on resuming, lines after the checkpoint are dropped."""
+
+    def __init__(self, path: Path, steps_done: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept: list[str] = []
+        if steps_done and path.exists():
+            kept = path.read_text(encoding="utf-8").splitlines()[:steps_done]
+        self._stream = path.open("w", encoding="utf-8")
+        self._stream.writelines(f"{line}\n" for line in kept)
+
+    def write(self, step: int, losses: dict[str, float], seconds: float) -> None:
+        """Add a step."""
+        entry = {"step": step, **losses, "seconds": round(seconds, 3)}
+        self._stream.write(json.dumps(entry) + "\n")
+        self._stream.flush()
+
+    def __enter__(self) -> StepLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
