@@ -32,6 +32,18 @@ def tiny_model() -> Path:
     return DATA / "tiny.onnx"
 
 
+@pytest.fixture(scope="session")
+def tiny_upscale2() -> Path:
+    """A restoration file that doubles width and height; see data/make_tiny.py."""
+    return DATA / "tiny_upscale2.onnx"
+
+
+@pytest.fixture(scope="session")
+def tiny_deblock() -> Path:
+    """A restoration file that takes noise away, at the same size."""
+    return DATA / "tiny_deblock.onnx"
+
+
 @pytest.fixture
 def photo() -> np.ndarray:
     """RGB uint8 ``[90, 120, 3]``: gradients, edges and texture in many colours."""

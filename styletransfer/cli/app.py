@@ -16,14 +16,20 @@ from styletransfer.cli import (
     compare,
     doctor,
     evaluate,
+    evaluate_restore,
     export,
     gatys,
     models,
     photos,
     quantise,
+    restore,
     stability,
+    study,
+    study_scale,
     stylize,
     train,
+    train_mdf,
+    train_restore,
     video,
     webcam,
 )
@@ -44,18 +50,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("stylize")(stylize.stylize)
+app.command("restore")(restore.restore)
 app.command("video")(video.video)
 app.command("webcam")(webcam.webcam)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
+app.command("train-mdf")(train_mdf.train_mdf)
+app.command("train-restore")(train_restore.train_restore)
 app.command("gatys")(gatys.gatys)
 app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate-restore")(evaluate_restore.evaluate_restore)
 app.command("compare")(compare.compare)
 app.command("photos")(photos.photos)
 app.command("export")(export.export)
 app.command("quantise")(quantise.quantise)
 app.command("bench")(bench.bench)
 app.command("stability")(stability.stability)
+app.command("study")(study.study)
+app.command("study-scale")(study_scale.study_scale)
 app.command("doctor")(doctor.doctor)
 
 

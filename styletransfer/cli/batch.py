@@ -1,5 +1,7 @@
 """A queue over many clips and styles: each result once, the rest done when one fails, and a killed run goes on."""
 
+# Over 300 lines with the bars, which need the jobs' states.
+
 from __future__ import annotations
 
 import contextlib
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styletransfer.cli.clip import ClipOptions, ClipResult, stylize_clip, stylize_in_segments
+from styletransfer.cli.clip import ClipOptions, ClipResult, stylize_clip, stylize_in_segments, stylize_rest
 from styletransfer.cli.common import progress, warn
 from styletransfer.cli.machine import cores
 from styletransfer.cli.targets import named
@@ -19,8 +21,12 @@ from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import remove_leftovers
 
 if TYPE_CHECKING:
+    from styletransfer.cli.clip import Rest
+    from styletransfer.cli.farm import Farm
     from styletransfer.media.journal import Entry, Journal
-    from styletransfer.runtime.stylizer import Stylizer
+    from styletransfer.media.segments import Segment
+    from styletransfer.media.video import Mark
+    from styletransfer.runtime.chain import Chain
 
 DONE, SKIPPED, FAILED, OPEN = "done", "skipped", "failed", "open"
 """What became of a job: made, made by an earlier run, not to be made, not reached."""
@@ -33,7 +39,7 @@ class Job:
     Attributes:
         source: the clip.
         style: the style's name in messages.
-        model: its file.
+        model: its file; None where the clip is restored only.
         target: the result.
         root: folder whose journal the result stands in.
         frames: that the clip announces; 0 where it does not say.
@@ -47,7 +53,7 @@ class Job:
 
     source: Path
     style: str
-    model: Path
+    model: Path | None
     target: Path
     root: Path
     frames: int
@@ -70,6 +76,7 @@ class BatchSettings:
         overwrite: make results again that an earlier run made.
         key_parts: what results depend on besides the clip, the style and the target.
         is_many: whether the journal stays for later runs.
+        ray: address of the Ray cluster that does the work; empty for this process.
     """
 
     options: ClipOptions
@@ -78,6 +85,11 @@ class BatchSettings:
     overwrite: bool
     key_parts: dict[str, Any]
     is_many: bool
+    ray: str = ""
+
+
+_MOST_CLIPS_AT_ONCE = 64
+"""That a cluster gets: each takes a thread here."""
 
 
 class _Interrupted(Exception):  # noqa: N818 - Ctrl-C on its way out of a thread
@@ -96,10 +108,11 @@ class Batch:
         self._jobs = jobs
         self._settings = settings
         self._journals: dict[Path, Journal] = {}
-        self._model_hashes: dict[Path, str] = {}
-        self._of_thread = threading.local()  # its loaded style
+        self._model_hashes: dict[Path | None, str] = {None: "none"}
+        self._of_thread = threading.local()  # its loaded chain
         self._stop = threading.Event()
         self._bars = _Bars(jobs, settings.is_many)
+        self._farm: Farm | None = None
 
     def run(self) -> None:
         """Do every job; what became of each stands in it.
@@ -112,16 +125,26 @@ class Batch:
 
         with interruption() as self._stop, contextlib.ExitStack() as stack:
             for model in reversed(dict.fromkeys(job.model for job in self._jobs)):
-                self._stylizer(model)  # a style that does not load is better said before the work
+                self._chain(model)  # a style that does not load is better said before the work
             self._open_journals(stack)
+            workers = self._settings.workers
+            if self._settings.ray:
+                from styletransfer.cli.farm import connected
+
+                self._of_thread.chain = None  # its memory is for those who work
+                self._farm = stack.enter_context(
+                    connected(self._settings.ray, self._settings.provider, self._settings.options)
+                )
+                workers = min(self._farm.session.slots + 1, len(self._jobs), _MOST_CLIPS_AT_ONCE)
             stack.enter_context(self._bars)
-            if self._settings.workers == 1:
+            if workers == 1:
                 for job in self._jobs:
                     self._do(job)
                     if self._stop.is_set():
                         break
             else:
-                self._run_in_threads()
+                self._run_in_threads(workers)
+            self._say_what_was_lost()
         if self._stop.is_set() and any(job.status == OPEN for job in self._jobs):
             self._say_how_to_go_on()
 
@@ -134,8 +157,12 @@ class Batch:
             for sentence in journal.notes:
                 warn(sentence)
 
-    def _run_in_threads(self) -> None:
-        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="clip") as pool:
+    def _say_what_was_lost(self) -> None:
+        if self._farm is not None and self._farm.session.lost:
+            warn(f"work lost with its Ray worker and given to another: {self._farm.session.lost} times")
+
+    def _run_in_threads(self, workers: int) -> None:
+        with ThreadPoolExecutor(workers, thread_name_prefix="clip") as pool:
             waiting: set[Future[None]] = {pool.submit(self._do, job) for job in self._jobs}
             while waiting:
                 # With a time limit, because Windows delivers Ctrl-C between two waits only.
@@ -169,8 +196,9 @@ class Batch:
 
         if not job.is_journaled:
             return None
-        model = self._model_hashes.get(job.model) or file_sha256(job.model)
-        self._model_hashes[job.model] = model
+        if job.model is not None and job.model not in self._model_hashes:
+            self._model_hashes[job.model] = file_sha256(job.model)
+        model = self._model_hashes[job.model]
         parts = {**self._settings.key_parts, "model": model, "target": str(job.target.resolve())}
         key = key_of(job.source, parts)
         journal = self._journals[job.root]
@@ -189,25 +217,34 @@ class Batch:
             if entry is not None:
                 remove_leftovers(job.target)
             if entry is None or not job.is_long:
-                result = stylize_clip(job.source, job.target, self._stylizer(job.model), options, tick)
+                if self._farm is not None:
+                    result = self._farm.stylize_clip(job.source, job.target, job.model, tick)
+                else:
+                    result = stylize_clip(job.source, job.target, self._chain(job.model), options, tick)
                 if entry is not None:
                     self._journals[job.root].done(entry, result.frames, list(result.warnings), result.seconds)
                 return result
-            return stylize_in_segments(
-                job.source, lambda: self._stylizer(job.model), options, self._journals[job.root], entry, tick
-            )
+            journal = self._journals[job.root]
 
-    def _stylizer(self, model: Path) -> Stylizer:
-        """A style, loaded by this thread and kept until it needs another."""
-        from styletransfer.runtime.stylizer import Stylizer
+            def make_rest(segments: list[Segment], mark: Mark | None) -> Rest:
+                if self._farm is not None:
+                    return self._farm.make_rest(job.source, job.model, journal, entry, tick, segments, mark)
+                chain = self._chain(job.model)
+                return stylize_rest(job.source, chain, options, journal, entry, tick, segments, mark)
 
-        loaded: Stylizer | None = getattr(self._of_thread, "style", None)
-        if loaded is None or loaded.path != model:
-            self._of_thread.style = loaded = None  # frees its memory first
+            return stylize_in_segments(job.source, make_rest, options, journal, entry, tick)
+
+    def _chain(self, model: Path | None) -> Chain:
+        """A style between its restorers, loaded by this thread and kept until it needs another."""
+        loaded: tuple[Path | None, Chain] | None = getattr(self._of_thread, "chain", None)
+        if loaded is None or loaded[0] != model:
+            self._of_thread.chain = loaded = None  # frees its memory first
             workers = self._settings.workers
             threads = max(1, cores() // workers) if workers > 1 else None
-            self._of_thread.style = loaded = Stylizer(model, self._settings.provider, threads)
-        return loaded
+            provider = "cpu" if self._settings.ray else self._settings.provider  # there only to see that it loads
+            chain = self._settings.options.restorers.load(model, provider, threads)
+            self._of_thread.chain = loaded = (model, chain)
+        return loaded[1]
 
     def _failed(self, job: Job, reason: str) -> None:
         job.status, job.error = FAILED, " ".join(reason.split())

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styletransfer.cli.chains import Restorers
 from styletransfer.cli.stages import Look, SegmentedStage, stage_factory
 from styletransfer.core.errors import OutputError
 
 if TYPE_CHECKING:
     from styletransfer.media.codecs import EncoderSettings
+    from styletransfer.media.format import VideoFormat
     from styletransfer.media.journal import Entry, Journal
     from styletransfer.media.segments import Segment
     from styletransfer.media.video import Mark, VideoReader
-    from styletransfer.runtime.stylizer import Stylizer
+    from styletransfer.runtime.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class ClipOptions:
         encoder: how frames are compressed.
         hwaccel: device that decodes; ``auto`` for any that can, empty for the CPU.
         segment_frames: frames a segment of a long clip.
+        restorers: what cleans a frame before the style and enlarges it after.
     """
 
     look: Look
@@ -38,6 +41,7 @@ class ClipOptions:
     encoder: EncoderSettings
     hwaccel: str = ""
     segment_frames: int = 120
+    restorers: Restorers = field(default_factory=Restorers)
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,33 @@ class ClipResult:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What was made to complete a clip's segments.
+
+    Attributes:
+        segments: all of the clip's, in order.
+        stylized: frames that were stylized for it.
+        provider: that stylized them.
+        format: of the result's frames.
+        warnings: about the clip, one sentence each.
+    """
+
+    segments: list[Segment]
+    stylized: int
+    provider: str
+    format: VideoFormat
+    warnings: list[str] = field(default_factory=list)
+
+
+RestMaker = Callable[["list[Segment]", "Mark | None"], Rest]
+"""Given the finished segments from the first on, and where the clip goes on after them, makes the others."""
+
 Progress = Callable[[int], None]
 """Called with the number of frames that are done, and often in between; raises to stop."""
 
 
-def stylize_clip(
-    source: Path, target: Path, stylizer: Stylizer, options: ClipOptions, progress: Progress
-) -> ClipResult:
+def stylize_clip(source: Path, target: Path, chain: Chain, options: ClipOptions, progress: Progress) -> ClipResult:
     """Stylize a clip in one go; the target appears when it is complete.
 
     Raises:
@@ -74,6 +98,7 @@ def stylize_clip(
         ModelError: the network fails on the frames.
     """
     from styletransfer.media.encode import VideoWriter
+    from styletransfer.media.format import enlarged
     from styletransfer.media.hardware import decoder_for
     from styletransfer.media.video import VideoReader
     from styletransfer.runtime import pipeline
@@ -81,22 +106,23 @@ def stylize_clip(
     started = time.perf_counter()
     device = decoder_for(source, options.hwaccel)
     with VideoReader(source, longer_side=options.size, hwaccel=device) as reader:
-        _warm_up(stylizer, reader)
-        writer = VideoWriter(target, reader.format, options.encoder, copy_from=source, copy_audio=options.audio)
+        warm_up(chain, reader)
+        format = enlarged(reader.format, options.restorers.scale)
+        writer = VideoWriter(target, format, options.encoder, copy_from=source, copy_audio=options.audio)
         pipeline.run(
             reader,
-            SegmentedStage(stage_factory(stylizer, options.look)),
+            SegmentedStage(stage_factory(chain, options.look)),
             writer,
             written=lambda: progress(writer.frames),
             idle=lambda: progress(writer.frames),
         )
         warnings = (*reader.warnings, *writer.notes)
-    return ClipResult(writer.frames, writer.frames, time.perf_counter() - started, stylizer.provider, warnings)
+    return ClipResult(writer.frames, writer.frames, time.perf_counter() - started, chain.provider, warnings)
 
 
 def stylize_in_segments(
     source: Path,
-    stylizer: Callable[[], Stylizer],
+    make_rest: RestMaker,
     options: ClipOptions,
     journal: Journal,
     entry: Entry,
@@ -106,7 +132,7 @@ def stylize_in_segments(
 
     Args:
         source: the clip.
-        stylizer: gives the style; not called where all segments are there.
+        make_rest: makes the segments that are missing; not called where all are there.
         options: as the earlier run had them: the entry's key stands for them.
         journal: where segments are noted.
         entry: the result's place in the journal.
@@ -121,23 +147,23 @@ def stylize_in_segments(
 
     started = time.perf_counter()
     segments, mark = _sound_segments(journal, entry, options, progress)
-    first = sum(segment.frames for segment in segments)
     frames, warnings = entry.frames, list(entry.warnings)
-    is_whole = entry.status == "stylized" and first == entry.frames
-    provider = ""
-    if not is_whole:
-        style = stylizer()
-        provider = style.provider
-        frames, warnings = _stylize_rest(source, style, options, journal, entry, segments, mark, progress)
+    stylized, provider, format = 0, "", None
+    if entry.status != "stylized" or sum(segment.frames for segment in segments) != entry.frames:
+        rest = make_rest(segments, mark)
+        segments, warnings, format = rest.segments, rest.warnings, rest.format
+        stylized, provider = rest.stylized, rest.provider
+        frames = sum(segment.frames for segment in segments)
+        journal.stylized(entry, frames, warnings)
     try:
-        notes = _join(source, entry.target, options, segments, progress)
+        notes = _join(source, entry.target, options, segments, format, progress)
     except DamagedSegmentError as error:
         journal.drop_segments(entry.key, 0)
         raise OutputError(f"{entry.target}: {error}; run the command again to make the segments anew") from error
     warnings += notes
     seconds = time.perf_counter() - started
     journal.done(entry, frames, warnings)
-    return ClipResult(frames, frames - first, seconds, provider, tuple(warnings))
+    return ClipResult(frames, stylized, seconds, provider, tuple(warnings))
 
 
 def _sound_segments(
@@ -149,7 +175,8 @@ def _sound_segments(
     sound: list[Segment] = []
     mark = None
     frames = 0
-    for segment, after in journal.segments(entry.key):
+    for kept in journal.segments(entry.key):
+        segment = kept.segment
         progress(frames)
         is_last = segment.frames != options.segment_frames
         try:
@@ -160,41 +187,44 @@ def _sound_segments(
             journal.drop_segments(entry.key, segment.number)
             break
         sound.append(segment)
-        mark = after
+        mark = kept.mark
         frames += segment.frames
     return sound, mark
 
 
-def _stylize_rest(
+def stylize_rest(
     source: Path,
-    stylizer: Stylizer,
+    chain: Chain,
     options: ClipOptions,
     journal: Journal,
     entry: Entry,
+    progress: Progress,
     segments: list[Segment],
     mark: Mark | None,
-    progress: Progress,
-) -> tuple[int, list[str]]:
-    """Make the segments that are missing and append them; frames of the clip, and what is to be said about it."""
+) -> Rest:
+    """Make the segments that are missing in this process, one after the other; see :data:`RestMaker`."""
+    from styletransfer.media.format import enlarged
     from styletransfer.media.hardware import decoder_for
+    from styletransfer.media.journal import Kept
     from styletransfer.media.segments import SegmentWriter
     from styletransfer.media.video import VideoReader
     from styletransfer.runtime import pipeline
 
     first = sum(segment.frames for segment in segments)
-    factory = stage_factory(stylizer, options.look)
+    factory = stage_factory(chain, options.look)
     length = options.segment_frames
     device = decoder_for(source, options.hwaccel)
     with VideoReader(source, options.size, mark_every=length, hwaccel=device) as reader:
-        _check_target(source, entry.target, reader, options)
+        format = enlarged(reader.format, options.restorers.scale)
+        check_target(source, entry.target, format, options)
         reader.skip_to(max(0, first - factory.warm_up_frames), mark, tick=lambda: progress(first))
-        _warm_up(stylizer, reader)
+        warm_up(chain, reader)
         since = time.perf_counter()
 
         def finished(segment: Segment) -> None:
             nonlocal since
             now = time.perf_counter()
-            journal.add_segment(entry, segment, reader.marks.get(segment.last_frame), now - since)
+            journal.add_segment(entry, Kept(segment, reader.marks.get(segment.last_frame)), now - since)
             segments.append(segment)
             since = now
 
@@ -202,7 +232,7 @@ def _stylize_rest(
         writer = SegmentWriter(
             folder,
             entry.target,
-            reader.format,
+            format,
             options.encoder,
             first_frame=first,
             segment_frames=length,
@@ -216,19 +246,26 @@ def _stylize_rest(
             idle=lambda: progress(first + writer.frames),
         )
         warnings = list(reader.warnings)
-    frames = first + writer.frames
-    journal.stylized(entry, frames, warnings)
-    return frames, warnings
+    return Rest(segments, writer.frames, chain.provider, format, warnings)
 
 
-def _join(source: Path, target: Path, options: ClipOptions, segments: list[Segment], progress: Progress) -> list[str]:
+def _join(
+    source: Path,
+    target: Path,
+    options: ClipOptions,
+    segments: list[Segment],
+    format: VideoFormat | None,
+    progress: Progress,
+) -> list[str]:
     from styletransfer.media.encode import VideoWriter
+    from styletransfer.media.format import enlarged
     from styletransfer.media.segments import join
     from styletransfer.media.video import VideoReader
 
     frames = sum(segment.frames for segment in segments)
-    with VideoReader(source, options.size) as reader:  # for the format alone
-        format = reader.format
+    if format is None:
+        with VideoReader(source, options.size) as reader:
+            format = enlarged(reader.format, options.restorers.scale)
     with VideoWriter(target, format, options.encoder, copy_from=source, copy_audio=options.audio) as writer:
         join(segments, writer, tick=lambda: progress(frames))
     return writer.notes
@@ -238,17 +275,18 @@ class _Enough(Exception):  # noqa: N818 - no error
     pass
 
 
-def _check_target(source: Path, target: Path, reader: VideoReader, options: ClipOptions) -> None:
+def check_target(source: Path, target: Path, format: VideoFormat, options: ClipOptions) -> None:
     """Begin the result and throw it away: what cannot be written is better said before the work."""
     import contextlib
 
     from styletransfer.media.encode import VideoWriter
 
-    writer = VideoWriter(target, reader.format, options.encoder, copy_from=source, copy_audio=options.audio)
+    writer = VideoWriter(target, format, options.encoder, copy_from=source, copy_audio=options.audio)
     with contextlib.suppress(_Enough), writer:
         raise _Enough
 
 
-def _warm_up(stylizer: Stylizer, reader: VideoReader) -> None:
-    if stylizer.provider != "cpu":  # which needs no preparation for a size
-        stylizer.warm_up(reader.format.height, reader.format.width)
+def warm_up(chain: Chain, reader: VideoReader) -> None:
+    """Prepare the networks for a clip's size, where that makes them faster."""
+    if chain.provider != "cpu":  # which needs no preparation for a size
+        chain.warm_up(reader.format.height, reader.format.width)

@@ -45,12 +45,17 @@ class _Facts:
 
 
 def plan_clips(
-    inputs: Sequence[str], output: str | None, models: Sequence[tuple[str, Path]], options: ClipOptions
+    inputs: Sequence[str],
+    output: str | None,
+    models: Sequence[tuple[str, Path | None]],
+    options: ClipOptions,
+    splits: bool = False,
 ) -> ClipPlan:
     """Find the clips and name their results.
 
     Without ``output`` a clip's result lies beside it as ``<stem>-<style>``, and a folder's results lie in
-    ``<folder>-<style>``. With several clips or styles ``output`` is a folder.
+    ``<folder>-<style>``. With several clips or styles ``output`` is a folder. ``splits`` makes a single clip in
+    segments from the second on, as a batch does: several machines share its work.
 
     Raises:
         OutputError: ``output`` cannot serve: a file for many results, or no video format.
@@ -79,20 +84,28 @@ def plan_clips(
         for clip in found:
             known = facts.get(clip.source) if clip.source else None
             if known is not None:
-                plan.jobs.append(_job(clip, style, model, known, names, plan.is_many, options))
+                plan.jobs.append(_job(clip, style, model, known, names, plan.is_many, options, splits))
     return plan
 
 
 def _job(
-    clip: Found, style: str, model: Path, facts: _Facts, names: _Names, is_many: bool, options: ClipOptions
+    clip: Found,
+    style: str,
+    model: Path | None,
+    facts: _Facts,
+    names: _Names,
+    is_many: bool,
+    options: ClipOptions,
+    splits: bool,
 ) -> Job:
     assert clip.source is not None
     target, root = names.target(clip, style, facts.suffix)
     # A clip that does not say how long it is may be long.
     is_long = not 0 < facts.frames <= options.segment_frames
-    is_journaled = is_many or facts.frames >= _LONG_SEGMENTS * options.segment_frames
+    is_journaled = is_many or (is_long and splits) or facts.frames >= _LONG_SEGMENTS * options.segment_frames
     job = Job(clip.source, style, model, target, root, facts.frames, is_journaled, is_long and is_journaled)
     scale = options.size / max(facts.width, facts.height, 1) if options.size is not None else 1.0
+    scale *= options.restorers.scale
     job.expected_bytes = int(facts.frames * facts.width * facts.height * scale**2 * _BITS_A_PIXEL / 8)
     return job
 

@@ -26,8 +26,9 @@ ModelsOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help=f"A shipped style's name (see `models`) or an .onnx file; several times for several results. "
-        f"Default: {DEFAULT_STYLE}.",
+        "--style",
+        help=f"A shipped style's name (see `models`) or an .onnx file; several times for several results; "
+        f"none with --before or --after restores only. Default: {DEFAULT_STYLE}.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""What ``webcam`` makes of each frame: size, style, cross-fade, person and background, strength."""
+"""What ``webcam`` makes of each frame: size, clean-up, style, cross-fade, person and background, strength, scale."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from styletransfer.core.frames import Frame
     from styletransfer.media.view import ViewState
     from styletransfer.runtime.adaptive import SizeController
+    from styletransfer.runtime.chain import Chain
     from styletransfer.runtime.mask import PersonMask
 
     Picture = NDArray[np.uint8]
@@ -33,7 +34,7 @@ class Result:
 
     Attributes:
         camera: the frame as it is shown: mirrored and of the size asked for.
-        stylized_hwc: RGB uint8 ``[H, W, 3]``, the same size.
+        stylized_hwc: RGB uint8, the same size, or as many times larger as the restorers make it.
         style: name of the style.
         worked_wh: width and height that the network saw.
     """
@@ -55,6 +56,8 @@ class LiveStage:
         size: longer side of the result, pixels; None keeps the camera's size.
         controller: chooses the processing size for a frame rate; None works at full size.
         make_mask: loads the network that finds people; called when it is needed first.
+        restorers: a chain without a style: what cleans a frame first, and what works on the finished one. The size
+            that the controller chooses is the style's alone.
 
     Attributes:
         state: what is wanted now; others replace it.
@@ -70,7 +73,9 @@ class LiveStage:
         size: int | None = None,
         controller: SizeController | None = None,
         make_mask: Callable[[], PersonMask] | None = None,
+        restorers: Chain | None = None,
     ) -> None:
+        from styletransfer.runtime.chain import Chain
         from styletransfer.runtime.timing import RollingStats
 
         self.state = state
@@ -80,6 +85,8 @@ class LiveStage:
         self._size = size
         self._controller = controller
         self._make_mask = make_mask
+        self._restorers = restorers or Chain()
+        self._restorers_hw = (0, 0)  # that they were prepared for
         self._mask: PersonMask | None = None
         self._mask_failed = ""
         self._current = state.style
@@ -110,10 +117,11 @@ class LiveStage:
         self.waits.add(started_s - frame.grabbed_s)
         state = self.state
         picture = self._prepared(frame.frame_hwc, state.mirror)
-        worked_wh = self._work_size(picture, state.stroke)
+        clean = self._restorers_for(picture).clean(picture)
+        worked_wh = self._work_size(clean, state.stroke)
         calm = self._fade is None and worked_wh == self._worked_wh
         self._worked_wh = worked_wh
-        result = picture if state.strength == 0 else self._stylized(picture, worked_wh, state)
+        result = self._restorers.enlarge(clean if state.strength == 0 else self._stylized(clean, worked_wh, state))
         if self._controller is not None and calm and self._shelf.is_prepared(self._current):
             now_s = time.perf_counter()
             self._controller.note(now_s - started_s, now_s)
@@ -128,6 +136,14 @@ class LiveStage:
         if self._size is not None:
             picture = resize(picture, fit_size((picture.shape[1], picture.shape[0]), self._size))
         return np.ascontiguousarray(picture[:, ::-1]) if mirror else picture
+
+    def _restorers_for(self, picture: Picture) -> Chain:
+        """The restorers, prepared for the size where that makes them faster."""
+        size_hw = (picture.shape[0], picture.shape[1])
+        if size_hw != self._restorers_hw and self._restorers.gains_from_warm_up:
+            self._restorers.warm_up(*size_hw)
+            self._restorers_hw = size_hw
+        return self._restorers
 
     def _work_size(self, picture: Picture, stroke: float) -> tuple[int, int]:
         """What the network is to see: smaller for larger strokes, and as small as the frame rate asks for."""

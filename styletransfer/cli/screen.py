@@ -47,7 +47,7 @@ class Screen:
             self._window.set_full_screen(self._is_full)
         camera_hwc = result.camera.frame_hwc if result is not None else np.zeros((*_EMPTY_WH[::-1], 3), np.uint8)
         stylized_hwc = result.stylized_hwc if result is not None else camera_hwc
-        picture_wh = (camera_hwc.shape[1], camera_hwc.shape[0])
+        picture_wh = (stylized_hwc.shape[1], stylized_hwc.shape[0])  # it may be the larger one
         canvas_wh = self._window.canvas_size(picture_wh)
         layout = arrange(canvas_wh, picture_wh, state.styles, state.style)
         divider = state.divider if state.split else None

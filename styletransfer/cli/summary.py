@@ -70,7 +70,7 @@ def _described(job: Job) -> dict[str, Any]:
     described: dict[str, Any] = {
         "source": str(job.source),
         "style": job.style,
-        "model": str(job.model),
+        "model": "none" if job.model is None else str(job.model),
         "target": str(job.target),
         "status": {OPEN: "not reached", SKIPPED: "done before"}.get(job.status, job.status),
     }

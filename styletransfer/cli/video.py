@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from styletransfer.cli.chains import AfterOption, BeforeOption
 from styletransfer.cli.common import ModelsOption, ProviderOption, fail
 from styletransfer.core.errors import SettingsError
-from styletransfer.core.zoo import DEFAULT_STYLE
 
 if TYPE_CHECKING:
     from styletransfer.cli.batch import BatchSettings
+    from styletransfer.cli.clip import ClipOptions
     from styletransfer.cli.clips import ClipPlan
 
 
@@ -29,12 +30,16 @@ def video(
         ),
     ] = None,
     model: ModelsOption = None,
+    before: BeforeOption = None,
+    after: AfterOption = None,
     strength: Annotated[float, typer.Option(help="0 (the clip itself) to 1 (the full style).")] = 1.0,
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the clip's own colours.")] = False,
     smooth: Annotated[
         float, typer.Option(help="Against flicker: 0 (every frame by itself) to 1; 0.7 is a good start.")
     ] = 0.0,
-    size: Annotated[int | None, typer.Option(help="Longer side of the result in pixels. Default: as the clip.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Longer side of what is stylized, in pixels. Default: as the clip.")
+    ] = None,
     provider: ProviderOption = "auto",
     codec: Annotated[str, typer.Option(help="h264, hevc, vp9, av1 or prores. Default: vp9 for .webm, else h264.")] = "",
     crf: Annotated[int | None, typer.Option(help="Quality: lower is better and larger. Default: 18 for h264.")] = None,
@@ -44,6 +49,9 @@ def video(
         str, typer.Option(help="Decode and encode on this device where it can: auto, cuda, videotoolbox, ... [off]")
     ] = "",
     jobs: Annotated[int, typer.Option(help="Clips at the same time; pays where one leaves cores idle.")] = 1,
+    ray: Annotated[
+        str, typer.Option(help="Work on a Ray cluster: local, auto, 10.0.0.5:6379 or ray://10.0.0.5:10001. [off]")
+    ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results of an earlier run again.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write what was done into this JSON file.")] = None,
 ) -> None:
@@ -53,13 +61,14 @@ def video(
     upright. The output (.mp4, .m4v, .mov, .mkv or .webm) appears under its name when it is complete. A batch (a
     folder, several clips or several styles) that was interrupted goes on when the same command is run again:
     finished results are left as they are, and long clips continue where they were.
+
+    A chain cleans before it stylizes, and enlarges after: `video clip.mp4 --before clean --size 640 --after upscale2`.
     """
     from styletransfer.cli.batch import BatchSettings
+    from styletransfer.cli.chains import chain_names, find_restorers, find_styles
     from styletransfer.cli.clip import ClipOptions
     from styletransfer.cli.clips import plan_clips
     from styletransfer.cli.stages import Look
-    from styletransfer.cli.targets import style_names
-    from styletransfer.core.zoo import resolve
     from styletransfer.media.codecs import EncoderSettings
     from styletransfer.media.hardware import check as check_device
 
@@ -70,11 +79,14 @@ def video(
     check_device(hwaccel)
     encoder = EncoderSettings(codec, crf, preset, hwaccel)
     encoder.check()
-    options = ClipOptions(Look(strength, keep_colors, smooth), size, audio, encoder, hwaccel)
-    styles = list(dict.fromkeys(resolve(name) for name in model or [DEFAULT_STYLE]))
-    plan = plan_clips(inputs, output, list(zip(style_names(styles), styles, strict=True)), options)
+    restorers = find_restorers(before, after)
+    options = ClipOptions(Look(strength, keep_colors, smooth), size, audio, encoder, hwaccel, restorers=restorers)
+    styles = find_styles(model, restorers)
+    plan = plan_clips(
+        inputs, output, list(zip(chain_names(styles, restorers), styles, strict=True)), options, bool(ray)
+    )
     key_parts = _what_results_depend_on(options, provider)
-    settings = BatchSettings(options, provider, jobs, overwrite, key_parts, plan.is_many)
+    settings = BatchSettings(options, provider, jobs, overwrite, key_parts, plan.is_many, ray)
     if not _run(plan, settings, report):
         raise typer.Exit(1)
 
@@ -116,11 +128,12 @@ def _run(plan: ClipPlan, settings: BatchSettings, report: Path | None) -> bool:
     return not (plan.failures or any(job.status == FAILED for job in plan.jobs))
 
 
-def _what_results_depend_on(options: Any, provider: str) -> dict[str, Any]:
+def _what_results_depend_on(options: ClipOptions, provider: str) -> dict[str, Any]:
     """Everything but clip, style and name; a journal does not take results with other settings for finished."""
     import av
 
     from styletransfer import __version__
 
     versions = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
-    return {**asdict(options), "provider": provider, "version": __version__, "ffmpeg": versions}
+    parts = {**asdict(options), "restorers": options.restorers.fingerprint()}
+    return {**parts, "provider": provider, "version": __version__, "ffmpeg": versions}

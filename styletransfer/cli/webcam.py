@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from styletransfer.cli.chains import NO_STYLE, AfterOption, BeforeOption, find_restorers
 from styletransfer.cli.common import ProviderOption
 from styletransfer.core.errors import ModelError, SettingsError
 from styletransfer.core.zoo import DEFAULT_STYLE
@@ -36,10 +37,13 @@ def webcam(
         typer.Option(
             "--model",
             "-m",
-            help="Style to show: a shipped one's name or an .onnx file; repeat it for several. "
+            "--style",
+            help="Style to show: a shipped one's name or an .onnx file; repeat it for several; none begins without. "
             "Default: all shipped styles.",
         ),
     ] = None,
+    before: BeforeOption = None,
+    after: AfterOption = None,
     width: Annotated[int | None, typer.Option(help="Width to ask the camera for, pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height to ask the camera for, pixels.")] = None,
     size: Annotated[
@@ -86,6 +90,9 @@ def webcam(
         raise SettingsError(f"--frames is {frames}; it must be at least 1")
     if not 0 <= reconnect <= 86_400:  # also refuses NaN
         raise SettingsError(f"--reconnect is {reconnect:g}; allowed: 0 to 86400 seconds")
+    restorers = find_restorers(before, after)
+    if model == [NO_STYLE]:  # the keys still choose one
+        model, strength = None, 0.0
     styles = _styles(model)
     state = _state(styles, background_model, style_on, strength, stroke)
     state = _with(state, keep_colors=keep_colors, mirror=mirror, full_screen=full_screen)
@@ -108,7 +115,8 @@ def webcam(
         live = open_source(source, size_wh=(width, height), loop=loop, reconnect_s=reconnect)
         stack.enter_context(live)
         shelf = StyleShelf(styles, provider)
-        stage = LiveStage(shelf, state, size=size, controller=controller, make_mask=make_mask)
+        chain = restorers.load(None, provider)
+        stage = LiveStage(shelf, state, size=size, controller=controller, make_mask=make_mask, restorers=chain)
         if window is not None or state.background >= 0:
             stack.enter_context(shelf)
         view = LiveView(

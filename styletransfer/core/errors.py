@@ -8,6 +8,7 @@
     ├── CameraError           a camera that cannot be opened or is gone
     ├── SettingsError         a setting outside its range (``ValueError`` too)
     ├── MissingExtraError     an optional dependency that is not installed (``ImportError`` too)
+    ├── ClusterError          a Ray cluster that cannot be reached, or whose machines do not fit
     ├── DownloadError         a download that failed or whose hash is wrong
     ├── CheckpointError       a checkpoint that is damaged or belongs to other settings
     ├── ExportError           an exported file that does not equal the network
@@ -57,6 +58,10 @@ class MissingExtraError(StyleTransferError, ImportError):
 
     def __init__(self, package: str, extra: str, why: str) -> None:
         super().__init__(f"{package} is needed to {why} and is not installed: pip install 'styletransfer[{extra}]'")
+
+
+class ClusterError(StyleTransferError):
+    """A Ray cluster that cannot be reached, whose machines do not fit, or that lost them too often."""
 
 
 class DownloadError(StyleTransferError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,11 @@ class VideoFormat:
     color_range: int = LIMITED
     color_trc: int = UNSPECIFIED
     color_primaries: int = UNSPECIFIED
+
+
+def enlarged(format: VideoFormat, scale: int) -> VideoFormat:
+    """The format of the same clip with frames of ``scale`` times the width and height."""
+    return format if scale == 1 else replace(format, width=format.width * scale, height=format.height * scale)
 
 
 SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}

@@ -4,6 +4,8 @@
 known by its *key*: everything that it depends on, as a hash. With another key the old work is not used.
 """
 
+# Over 300 lines: one class, most of it SQL.
+
 from __future__ import annotations
 
 import contextlib
@@ -27,7 +29,7 @@ from styletransfer.media.video import Mark
 FOLDER = ".styletransfer"
 """Name of the hidden folder beside the results."""
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 drop table if exists result; drop table if exists segment;
 create table result (
@@ -36,9 +38,39 @@ create table result (
     frames integer, seconds real not null default 0, size_bytes integer, mtime_ns integer,
     warnings text not null default '[]', error text not null default '', changed_s real not null);
 create table segment (
-    key text not null, number integer not null, frames integer not null, pts_s text, checksum integer,
-    is_clean integer, primary key (key, number));
+    key text not null, number integer not null, first_frame integer not null, frames integer not null,
+    pts_s text, checksum integer, is_clean integer, found_pts_s text, found_checksum integer,
+    primary key (key, number));
 """
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished segment.
+
+    Attributes:
+        segment: its file and its place.
+        mark: its last frame, by which the next segment finds its place; ``None`` in one that is not full.
+        found: the last frame of the segment before as whoever made this one found it, where that was made
+            elsewhere; ``None`` where there is nothing to compare.
+    """
+
+    segment: Segment
+    mark: Mark | None
+    found: Mark | None = None
+
+    def follows(self, before: Kept) -> bool:
+        """Whether it begins where, and with the pictures with which, the segment before it ended."""
+        return is_same_frame(before.mark, self.found)
+
+
+def is_same_frame(mark: Mark | None, found: Mark | None) -> bool:
+    """Whether a mark is where and what a reader found that looked for it; also where none had to look."""
+    if found is None:
+        return True
+    if mark is None or not mark.is_clean:
+        return False
+    return (mark.index, mark.pts_s, mark.checksum) == (found.index, found.pts_s, found.checksum)
 
 
 @dataclass(frozen=True)
@@ -175,36 +207,44 @@ class Journal:
         """Where the segments of a result in work lie."""
         return self.folder / key
 
-    def segments(self, key: str) -> list[tuple[Segment, Mark | None]]:
-        """The finished segments from the first on, without a gap."""
-        with self._change() as base:
-            rows = base.execute(
-                "select number, frames, pts_s, checksum, is_clean from segment where key = ? order by number", (key,)
-            ).fetchall()
-        found: list[tuple[Segment, Mark | None]] = []
-        first = 0
-        for place, (number, frames, pts_s, checksum, is_clean) in enumerate(rows):
-            if number != place:
+    def segments(self, key: str) -> list[Kept]:
+        """The finished segments from the first on, without a gap and each a continuation of the one before."""
+        kept: list[Kept] = []
+        for one in self.all_segments(key):
+            if one.segment.number != len(kept) or (kept and not one.follows(kept[-1])):
                 break
-            segment = Segment(number, first, frames, segment_path(self.segment_folder(key), number))
+            first = kept[-1].segment.last_frame + 1 if kept else 0
+            if one.segment.first_frame != first:
+                break
+            kept.append(one)
+        return kept
+
+    def all_segments(self, key: str) -> list[Kept]:
+        """All finished segments in order, those too that were made before their predecessors."""
+        columns = "number, first_frame, frames, pts_s, checksum, is_clean, found_pts_s, found_checksum"
+        with self._change() as base:
+            rows = base.execute(f"select {columns} from segment where key = ? order by number", (key,)).fetchall()
+        folder = self.segment_folder(key)
+        found: list[Kept] = []
+        for number, first, frames, pts_s, checksum, is_clean, found_pts_s, found_checksum in rows:
+            segment = Segment(number, first, frames, segment_path(folder, number))
             mark = None if pts_s is None else Mark(segment.last_frame, Fraction(pts_s), checksum, bool(is_clean))
-            found.append((segment, mark))
-            first += frames
+            before = None if found_pts_s is None else Mark(first - 1, Fraction(found_pts_s), found_checksum, True)
+            found.append(Kept(segment, mark, before))
         return found
 
-    def add_segment(self, entry: Entry, segment: Segment, mark: Mark | None, seconds: float) -> None:
+    def add_segment(self, entry: Entry, kept: Kept, seconds: float) -> None:
         """A segment's file is complete.
 
         Raises:
             OutputError: the journal cannot be written.
         """
-        values = (mark.pts_s, mark.checksum, mark.is_clean) if mark is not None else (None, None, None)
-        pts_s = None if mark is None else str(values[0])
+        segment, mark, found = kept.segment, kept.mark, kept.found
+        values: list[Any] = [entry.key, segment.number, segment.first_frame, segment.frames]
+        values += [None] * 3 if mark is None else [str(mark.pts_s), mark.checksum, mark.is_clean]
+        values += [None] * 2 if found is None else [str(found.pts_s), found.checksum]
         with self._change() as base:
-            base.execute(
-                "insert or replace into segment values (?,?,?,?,?,?)",
-                (entry.key, segment.number, segment.frames, pts_s, *values[1:]),
-            )
+            base.execute(f"insert or replace into segment values ({','.join('?' * len(values))})", values)
             self._update(base, entry.target, seconds_more=seconds)
 
     def drop_segments(self, key: str, from_number: int) -> None:

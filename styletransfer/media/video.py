@@ -40,13 +40,13 @@ class Mark:
     Attributes:
         index: number of the frame in the clip.
         pts_s: its time.
-        checksum: CRC-32 of its RGB picture.
+        checksum: CRC-32 of its RGB picture; ``None`` where nobody has decoded it yet (see ``media.scan``).
         is_clean: nothing before it was damaged or repaired, so reading may begin at a key frame.
     """
 
     index: int
     pts_s: Fraction
-    checksum: int
+    checksum: int | None
     is_clean: bool
 
 
@@ -65,6 +65,8 @@ class VideoReader:
         frames: number of frames that the file announces, 0 where it does not say.
         is_live: a stream without an end, whose frames come at their own pace.
         marks: frames by which :meth:`skip_to` of a later reader finds its place, by index.
+        found: the marked frame as :meth:`skip_to` found it; ``None`` where all was decoded from the first frame on.
+        is_at_end: whether the iteration has come to the last frame, so that ``warnings`` are complete.
         warnings: after the last frame: what was damaged or missing, one sentence each.
 
     Raises:
@@ -80,10 +82,13 @@ class VideoReader:
         self.path = path
         self.warnings: list[str] = []
         self.marks: dict[int, Mark] = {}
+        self.found: Mark | None = None
+        self.is_at_end = False
         self._mark_every = mark_every
         self._hwaccel = hwaccel
         self._before: collections.deque[VideoFrame] = collections.deque()
         self._start = self._first_index = 0
+        self._end: int | None = None
         first = self._open()
         try:
             self._to_rgb = RgbConverter(first, longer_side)
@@ -154,6 +159,9 @@ class VideoReader:
             if self._mark_every and (index + 1) % self._mark_every == 0:
                 self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), not repaired and self._is_clean)
             yield frame
+            if index + 1 == self._end:
+                return
+        self.is_at_end = True
         self._report(index + 1, repaired)
 
     def _all(self) -> Iterator[VideoFrame]:
@@ -166,6 +174,10 @@ class VideoReader:
         """Nothing was damaged so far, and every frame depends on those since the last key frame only."""
         return not (self._damaged_packets or self._corrupt or self._deinterlacer.is_needed)
 
+    def stop_before(self, index: int) -> None:
+        """End the iteration before frame ``index`` instead of behind the last one; nothing is reported then."""
+        self._end = index
+
     def skip_to(self, index: int, mark: Mark | None = None, tick: Callable[[], None] = lambda: None) -> None:
         """Begin the iteration with frame ``index``, instead of the first.
 
@@ -173,7 +185,8 @@ class VideoReader:
             index: number of the frame.
             mark: a mark of an earlier reader of the same clip, at ``index - 1`` or later. Reading then begins at a
                 key frame near it, and the marked frame is compared with what it was; without a mark, or where the
-                comparison fails, all frames before are decoded.
+                comparison fails, all frames before are decoded. Of a mark without a checksum only the time is
+                compared: ``found`` is then for the caller to check.
             tick: called now and then; raises to stop.
         """
         self._start = index
@@ -184,6 +197,7 @@ class VideoReader:
             if self._seek(index, mark, earlier_s):
                 self._first_index = index
                 return
+        self.found = None
         self._container.close()
         self._open()
 
@@ -209,7 +223,8 @@ class VideoReader:
             if len(self._before) > wanted:
                 self._before.popleft()
             if pts == mark.pts_s:
-                return count >= wanted and crc32(self._to_rgb(decoded).data) == mark.checksum
+                self.found = Mark(mark.index, pts, crc32(self._to_rgb(decoded).data), True)
+                return count >= wanted and mark.checksum in (None, self.found.checksum)
         return False
 
     def _decode(self) -> Generator[VideoFrame]:

@@ -178,7 +178,7 @@ class Composer:
             canvas_wh: its width and height.
             place: where the picture lies on it.
             camera_hwc: RGB uint8 ``[H, W, 3]``.
-            stylized_hwc: the same size.
+            stylized_hwc: the same picture, of any size.
             divider: left of this part of the width the camera is shown; None shows the style alone.
         """
         cv2 = import_cv2()

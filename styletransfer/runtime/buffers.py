@@ -17,10 +17,19 @@ _POOL = 6  # results that the caller may hold before another one costs fresh mem
 
 
 class HostBuffers:
-    """Runs with the result written straight into an array of ours, for providers that work in the host's memory."""
+    """Runs with the result written straight into an array of ours, for providers that work in the host's memory.
 
-    def __init__(self, session: Any, input_name: str, output_name: str, shape: Shape) -> None:
-        self._session, self._names, self._shape = session, (input_name, output_name), shape
+    Args:
+        session: the loaded file.
+        input_name: of the frames.
+        output_name: of the result.
+        shape: of the frames, ``[N, H, W, 3]``.
+        result_shape: of the result, ``[N, s H, s W, 3]``.
+    """
+
+    def __init__(self, session: Any, input_name: str, output_name: str, shape: Shape, result_shape: Shape) -> None:
+        self._session, self._names = session, (input_name, output_name)
+        self._shape, self._result_shape = shape, result_shape
         self._binding = session.io_binding()
         self._pool: list[Frame] = []
 
@@ -31,7 +40,7 @@ class HostBuffers:
         for name, value in feeds.items():
             binding.bind_cpu_input(name, value)
         binding.bind_input(self._names[0], "cpu", 0, np.uint8, self._shape, frames.ctypes.data)
-        binding.bind_output(self._names[1], "cpu", 0, np.uint8, self._shape, result.ctypes.data)
+        binding.bind_output(self._names[1], "cpu", 0, np.uint8, self._result_shape, result.ctypes.data)
         self._session.run_with_iobinding(binding)
         return result
 
@@ -40,21 +49,34 @@ class HostBuffers:
         for place in range(len(self._pool)):
             if _holders(self._pool, place) == _IDLE:
                 return self._pool[place]
-        fresh = np.empty(self._shape, np.uint8)
+        fresh = np.empty(self._result_shape, np.uint8)
         if len(self._pool) < _POOL:
             self._pool.append(fresh)
         return fresh
 
 
 class DeviceBuffers:
-    """Runs with frame and result at fixed places in a device's memory, as a recorded CUDA graph needs them."""
+    """Runs with frame and result at fixed places in a device's memory, as a recorded CUDA graph needs them.
 
-    def __init__(self, session: Any, input_name: str, output_name: str, shape: Shape, device: str = "cuda") -> None:
+    Args: as :class:`HostBuffers`, and the device's name.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        input_name: str,
+        output_name: str,
+        shape: Shape,
+        result_shape: Shape,
+        *,
+        device: str = "cuda",
+    ) -> None:
         import onnxruntime
 
         self._session = session
         self._frames, self._result = (
-            onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), np.uint8, device, 0) for _ in range(2)
+            onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(sides), np.uint8, device, 0)
+            for sides in (shape, result_shape)
         )
         self._feeds: dict[str, Any] = {}
         self._device = device

@@ -1,4 +1,4 @@
-"""Runs a style file on frames: one session for all sizes, faster ones for sizes that repeat, buffers that stay."""
+"""Runs a model file on frames: one session for all sizes, faster ones for sizes that repeat, buffers that stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Lane:
 
 
 class Engine:
-    """A style file on a provider, for one thread at a time.
+    """A model file on a provider, for one thread at a time.
 
     Args:
         path: the ``.onnx`` file.
@@ -73,14 +73,24 @@ class Engine:
         self._may_change = provider == "auto" and self.provider == "cpu" and "openvino" in offered
         self._inputs = {value.name for value in self.session.get_inputs()}
         self._names = ("", "")
+        self._scale = 1
         self._free_names: tuple[str | None, ...] = ()
         self._frugal: Any = None  # the session for huge pictures
         self._seen: Counter[Shape] = Counter()
         self._lanes: OrderedDict[Shape, _Lane] = OrderedDict()
 
-    def set_contract(self, input_name: str, output_name: str, free_names: tuple[str | None, ...]) -> None:
-        """Say that the file takes and gives uint8 ``[N, H, W, 3]``, and how it calls these and its free dimensions."""
-        self._names, self._free_names = (input_name, output_name), free_names
+    def set_contract(
+        self, input_name: str, output_name: str, free_names: tuple[str | None, ...], scale: int = 1
+    ) -> None:
+        """Say that the file keeps our contract, and how it calls its picture, its result and its free dimensions.
+
+        Args:
+            input_name: of the picture, uint8 ``[N, H, W, 3]``.
+            output_name: of the result, uint8 ``[N, s H, s W, 3]``.
+            free_names: of N, H and W.
+            scale: s.
+        """
+        self._names, self._free_names, self._scale = (input_name, output_name), free_names, scale
 
     def run(self, input_name: str, output_name: str, pixels: npt.NDArray[Any], feeds: Feeds) -> npt.NDArray[Any]:
         """One run, of whatever dtype and layout the file takes, without buffers. Errors are onnxruntime's own."""
@@ -94,7 +104,7 @@ class Engine:
         return result
 
     def run_bytes(self, frames: Frame, feeds: Feeds) -> Frame:
-        """One run of a file that keeps our contract, C-contiguous uint8 ``[N, H, W, 3]`` in, the same shape out.
+        """One run of a file that keeps our contract, C-contiguous uint8 ``[N, H, W, 3]`` in, ``[N, s H, s W, 3]`` out.
 
         From the second run of a shape on, onnxruntime writes straight into the array that is returned. Its memory is
         used again for a later result as soon as the caller, and whoever holds a part of it, has let go of it.
@@ -200,7 +210,8 @@ class Engine:
             dimensions = {str(name): size for name, size in zip(self._free_names, shape[:3], strict=True)}
             session, _ = create_session(self._path, provider, self.threads, dimensions, options=variant.options)
         kind = DeviceBuffers if variant.on_device else HostBuffers
-        return _Lane(provider, variant, session, kind(session, *self._names, shape))
+        result_shape = (shape[0], shape[1] * self._scale, shape[2] * self._scale, shape[3])
+        return _Lane(provider, variant, session, kind(session, *self._names, shape, result_shape))
 
     def _keep(self, shape: Shape, lane: _Lane) -> None:
         self._lanes[shape] = lane

@@ -1,11 +1,18 @@
-"""Reflection padding to the sizes that networks take."""
+"""Frames as networks take them: checked, mirrored at the border up to the size, and cut back to it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from styletransfer.core.errors import InputError
+
 Frames = npt.NDArray[np.uint8]
+
+MIN_SIDE = 16
+"""Smaller pictures are padded to this many pixels, which every network of ours takes."""
 
 
 def round_up(size: int, multiple: int) -> int:
@@ -41,3 +48,23 @@ def _mirror(size: int, total: int, before: int) -> npt.NDArray[np.intp]:
     period = max(1, 2 * (size - 1))
     places %= period
     return np.where(places < size, places, period - places)
+
+
+def crop(frames_nhwc: Frames, height: int, width: int) -> Frames:
+    """The top left ``height`` × ``width`` pixels of every frame, C-contiguous; a copy only where it has to be."""
+    return np.ascontiguousarray(frames_nhwc[:, :height, :width])
+
+
+def check_frames(frames: Any, dimensions: int) -> Frames:
+    """The array, C-contiguous, if it holds RGB bytes: ``[H, W, 3]`` of 3 dimensions or ``[N, H, W, 3]`` of 4.
+
+    Raises:
+        InputError: it does not; the message says what it is.
+    """
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != dimensions:
+        shape = "[H, W, 3]" if dimensions == 3 else "[N, H, W, 3]"
+        got = f"{frames.dtype}{list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
+        raise InputError(f"expected RGB uint8 {shape}, got {got}")
+    if frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
+        raise InputError(f"expected RGB pixels in three channels, got {list(frames.shape)}")
+    return np.ascontiguousarray(frames)

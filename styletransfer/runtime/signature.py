@@ -1,4 +1,4 @@
-"""What a model file takes and gives: our own contract, or a foreign fast-neural-style network."""
+"""What a model file takes and gives: our own contracts, or a foreign fast-neural-style network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from styletransfer.core.card import CARD_KEY, ModelCard, check_seal
-from styletransfer.core.errors import ModelError
+from styletransfer.core.errors import InputError, ModelError
+from styletransfer.runtime.providers import explain
 
 STYLE_WEIGHTS = "style_weights"
+RESTORED = "restored"
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _BYTES = "tensor(uint8)"
@@ -66,7 +68,47 @@ def read_card(session: Any, path: Path) -> ModelCard | None:
         check_seal(path.read_bytes(), card)
         return card
     except ModelError as error:
-        raise ModelError(f"{path}: {error}; train or export the style again") from error
+        raise ModelError(f"{path}: {error}; train or export it again") from error
+
+
+def refuse_restorer(session: Any, card: ModelCard | None, path: Path) -> None:
+    """Let only style networks pass.
+
+    Raises:
+        ModelError: the file restores; the message says what it is for.
+    """
+    if card is not None and card.task != "style":
+        what = f"restoration network ({card.task}{f', ×{card.scale}' if card.scale > 1 else ''})"
+    elif card is None and any(value.name == RESTORED for value in session.get_outputs()):
+        what = "restoration network"
+    else:
+        return
+    raise ModelError(f"{path}: is a {what}, no style; use it with `restore`, or with --before or --after")
+
+
+def read_restorer(session: Any, card: ModelCard | None, path: Path) -> tuple[ModelCard, Signature]:
+    """Card and signature of a restoration network.
+
+    Raises:
+        ModelError: the file is a style, or no network of ours.
+    """
+    if card is not None and card.task == "style":
+        raise ModelError(f"{path}: is a style, no restoration network; use it with `stylize`, `video` or `webcam`")
+    names = [value.name for value in session.get_outputs()]
+    inputs = [value.name for value in session.get_inputs()]
+    if card is None or names != [RESTORED] or len(inputs) != 1:
+        text = f"it takes {', '.join(inputs)[:60]} and gives {', '.join(names)[:60]}"
+        without = "" if card is not None else ", without a model card"
+        raise ModelError(
+            f"{path}: is no restoration network: {text}{without}; expected uint8 [N, H, W, 3] in and "
+            f"`{RESTORED}` [N, s H, s W, 3] out (what `styletransfer train-restore` writes)"
+        )
+    signature = read_signature(session, card, path)
+    if not signature.is_bytes or signature.height or signature.width or signature.batch:
+        raise ModelError(
+            f"{path}: a restoration network must take uint8 frames of any size and number; export it again"
+        )
+    return card, signature
 
 
 def read_signature(session: Any, card: ModelCard | None, path: Path) -> Signature:
@@ -134,3 +176,14 @@ def _style_count(weights: Any, needed: bool, path: Path) -> int:
     if needed:
         raise ModelError(f"{path}: its input {STYLE_WEIGHTS} must be float32 of one fixed size")
     return 0
+
+
+_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocation", "failed to allocate")
+
+
+def explain_failure(error: Exception, shape: tuple[int, ...], path: Path, provider: str) -> InputError | ModelError:
+    """What a failed run on frames ``[N, H, W, 3]`` means: too little memory, or a network that does not run."""
+    size = f"{shape[2]}×{shape[1]}"
+    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in _OUT_OF_MEMORY):
+        return InputError(f"{size} pixels do not fit in the memory of {provider}; use --size")
+    return ModelError(f"{path}: the network fails on {size} pixels ({explain(error)})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,12 @@ from styletransfer.core.colour import to_rgb
 from styletransfer.core.errors import InputError, ModelError, SettingsError
 from styletransfer.runtime import foreign, memory
 from styletransfer.runtime.engine import Engine
-from styletransfer.runtime.padding import pad_reflect, round_up
-from styletransfer.runtime.providers import explain
+from styletransfer.runtime.padding import MIN_SIDE, check_frames, crop, pad_reflect, round_up
 from styletransfer.runtime.roofline import count_macs
-from styletransfer.runtime.signature import STYLE_WEIGHTS, read_card, read_signature
+from styletransfer.runtime.signature import STYLE_WEIGHTS, explain_failure, read_card, read_signature, refuse_restorer
 
 Frame = npt.NDArray[np.uint8]
 PictureLike = TypeVar("PictureLike", Frame, Image.Image)
-
-MIN_SIDE = 16
-"""Smaller pictures are padded to this many pixels, which every network of ours takes."""
-
-_OUT_OF_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocation", "failed to allocate")
 
 
 class Stylizer:
@@ -58,6 +52,7 @@ class Stylizer:
         self.name = self.path.stem
         self._engine = Engine(self.path, provider, threads)
         self.card: ModelCard | None = read_card(self._engine.session, self.path)
+        refuse_restorer(self._engine.session, self.card, self.path)
         self._signature = read_signature(self._engine.session, self.card, self.path)
         if self._signature.is_bytes:
             self._engine.set_contract(self._signature.input, self._signature.output, self._signature.free_names)
@@ -93,7 +88,7 @@ class Stylizer:
             if alpha is not None:
                 result.putalpha(alpha)
             return result
-        frame = _check_frames(picture, dimensions=3)
+        frame = check_frames(picture, dimensions=3)
         if not 0.0 <= strength <= 1.0:
             raise SettingsError(f"strength is {strength}; it must lie between 0 (the photo) and 1 (the style)")
         if strength == 0.0:
@@ -108,7 +103,7 @@ class Stylizer:
             InputError: no such array, or too large for the memory that is free.
             ModelError: the network fails on it.
         """
-        frames = _check_frames(frames_nhwc, dimensions=4)
+        frames = check_frames(frames_nhwc, dimensions=4)
         return self._stylize(frames, self._feeds(style_weights)) if len(frames) else frames.copy()
 
     def warm_up(self, height: int, width: int) -> None:
@@ -151,16 +146,16 @@ class Stylizer:
         """
         if not self._signature.is_bytes or self._signature.height or self._signature.width:
             raise SettingsError(f"{self.path}: only files that styletransfer wrote have these stages")
-        frame = _check_frames(frame_hwc, dimensions=3)
+        frame = check_frames(frame_hwc, dimensions=3)
         height, width = frame.shape[:2]
         padded = pad_reflect(frame[None], *self._padded(height, width))
         feeds = self._feeds(None)
         result = self._run(padded, feeds)
-        cropped = _crop(result, height, width)
+        cropped = crop(result, height, width)
         return {
             "pad": lambda: pad_reflect(frame[None], *self._padded(height, width)),
             "run": lambda: self._run(padded, feeds),
-            "crop": lambda: _crop(result, height, width),
+            "crop": lambda: crop(result, height, width),
             "blend": lambda: blend(frame, cropped[0], 0.5),
             "session.run": self._engine.plain_call(padded.shape),
         }
@@ -205,7 +200,7 @@ class Stylizer:
         self._check_memory(len(frames), height, width)
         if signature.is_bytes:
             result = network(pad_reflect(frames, *self._padded(height, width)))
-            return _crop(result, height, width)
+            return crop(result, height, width)
         results = []
         for frame in frames:
             result, self._margin = foreign.run_free(frame, network, signature.size_multiple, self._margin, self.path)
@@ -233,18 +228,12 @@ class Stylizer:
                 pixels = foreign.to_floats(frames, signature.dtype)
                 result = engine.run(signature.input, signature.output, pixels, feeds)
         except Exception as error:  # onnxruntime's own classes derive from Exception
-            raise self._explain(error, frames) from error
+            raise explain_failure(error, frames.shape, self.path, self.provider) from error
         if not signature.is_bytes:
             return foreign.to_bytes(result, frames, self.path)
         if result.shape != frames.shape:
             raise ModelError(f"{self.path}: made {list(result.shape)} of {list(frames.shape)}; a style keeps the shape")
         return result
-
-    def _explain(self, error: Exception, frames: Frame) -> InputError | ModelError:
-        size = f"{frames.shape[2]}×{frames.shape[1]}"
-        if isinstance(error, MemoryError) or any(text in str(error).lower() for text in _OUT_OF_MEMORY):
-            return InputError(f"{size} pixels do not fit in the memory of {self.provider}; use --size")
-        return ModelError(f"{self.path}: the network fails on {size} pixels ({explain(error)})")
 
     def _check_memory(self, count: int, height: int, width: int) -> None:
         if self.provider not in ("cpu", "openvino") or height * width <= memory.FREELY_ALLOWED_PIXELS:
@@ -258,17 +247,3 @@ class Stylizer:
             f"{width}×{height} pixels need about {need:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
             f"use --size {side}"
         )
-
-
-def _crop(frames: Frame, height: int, width: int) -> Frame:
-    return np.ascontiguousarray(frames[:, :height, :width])
-
-
-def _check_frames(frames: Any, dimensions: int) -> Frame:
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != dimensions:
-        shape = "[H, W, 3]" if dimensions == 3 else "[N, H, W, 3]"
-        got = f"{frames.dtype}{list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
-        raise InputError(f"expected RGB uint8 {shape}, got {got}")
-    if frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
-        raise InputError(f"expected RGB pixels in three channels, got {list(frames.shape)}")
-    return np.ascontiguousarray(frames)

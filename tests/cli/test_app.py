@@ -16,12 +16,17 @@ COMMANDS = (
     "webcam",
     "models",
     "train",
+    "train-mdf",
+    "train-restore",
     "evaluate",
     "compare",
     "photos",
     "export",
     "bench",
+    "restore",
     "stability",
+    "study",
+    "study-scale",
     "doctor",
 )
 HELP = [sys.executable, "-m", "styletransfer", "--help"]

@@ -42,6 +42,45 @@ def test_the_list_as_json(cli, shelf):
     }
 
 
+@pytest.fixture
+def restorers(shelf, tiny_upscale2, tiny_deblock):
+    (shelf / "restore").mkdir()
+    shutil.copy(tiny_upscale2, shelf / "restore" / "upscale2.onnx")
+    shutil.copy(tiny_deblock, shelf / "restore" / "clean.onnx")
+    return shelf / "restore"
+
+
+def test_restoration_networks_stand_in_a_second_table(cli, restorers):
+    outcome = cli("models")
+    assert outcome.status == 0
+    styles, others = outcome.out.split("\n\n")
+    assert len(styles.splitlines()) == 3
+    title, head, *rows = others.splitlines()
+    assert "restore" in title and "--after" in title
+    assert head.split() == ["name", "task", "scale", "network", "kB"]
+    assert [row.split() for row in rows] == [
+        ["clean", "deblock", "×1", "tiny", "3", "1"],
+        ["upscale2", "sr", "×2", "tiny", "3", "2"],
+    ]
+    assert json.loads(cli("models", "--json").out)[-1]["task"] == "sr"
+
+
+@pytest.mark.parametrize("name", ["upscale2", "Upscale2"])
+def test_info_shows_a_restoration_network_too(cli, restorers, name):
+    outcome = cli("models", "info", name)
+    assert outcome.status == 0
+    for text in ("task: sr", "scale: 2", "frame uint8", "restored uint8"):
+        assert text in outcome.out
+
+
+def test_a_style_among_the_restoration_networks_is_named(cli, restorers, tiny_model):
+    shutil.copy(tiny_model, restorers / "wrong.onnx")
+    outcome = cli("models")
+    assert outcome.status == 1 and len(outcome.errors) == 1
+    assert "wrong.onnx: is no restoration network" in outcome.errors[0]
+    assert "upscale2" in outcome.out
+
+
 def test_a_damaged_file_is_named_and_the_others_are_listed(cli, shelf):
     (shelf / "broken.onnx").write_text("no model")
     outcome = cli("models")

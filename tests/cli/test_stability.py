@@ -143,9 +143,10 @@ def test_smooth_goes_from_0_to_1(cli, tiny_model, room, value):
 
 
 def test_a_segment_looks_the_same_wherever_the_run_began(tiny_model):
+    from styletransfer.runtime.chain import Chain
     from styletransfer.runtime.stylizer import Stylizer
 
-    factory = stage_factory(Stylizer(tiny_model, provider="cpu"), Look(smooth=0.7))
+    factory = stage_factory(Chain(Stylizer(tiny_model, provider="cpu")), Look(smooth=0.7))
     frames = [Frame(noisy_room(index, 64, 48), Fraction(index, 25), index=index) for index in range(48)]
     assert 0 < factory.warm_up_frames < 20
 

@@ -1,11 +1,13 @@
-"""Build tests/data/tiny.onnx: a style file that keeps the whole contract, in a few kilobytes.
+"""Build tests/data/tiny*.onnx: model files that keep the whole contract, in a few kilobytes each.
 
     python tests/data/make_tiny.py
 
-The weights are seeded, not trained: the picture keeps its shapes, gets its red and blue exchanged (so
-that a wrong channel order shows) and a coarse texture from two strided convolutions. Height and width
-must be multiples of four, like the real networks', so that a caller who forgets to pad gets an error
-from onnxruntime.
+tiny.onnx is a style. Its weights are seeded, not trained: the picture keeps its shapes, gets its red and blue
+exchanged (so that a wrong channel order shows) and a coarse texture from two strided convolutions. Height and width
+must be multiples of four, like the real networks', so that a caller who forgets to pad gets an error from onnxruntime.
+
+tiny_upscale2.onnx repeats every pixel and softens the steps between them; it takes even sizes only. tiny_deblock.onnx
+is a box of 3×3 pixels, which takes noise away: what a test can see. Both cards are sealed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from styletransfer.core.card import BLANK_SEAL, CARD_KEY, seal_file
 
 CARD = {
     "version": 1,
@@ -104,7 +108,79 @@ def build(styles: int = 0, card: str | None = None) -> onnx.ModelProto:
     return model
 
 
+def build_restorer(task: str = "sr", scale: int = 2, says: int | None = None, architecture: str = "tiny") -> bytes:
+    """A sealed restoration file.
+
+    Args:
+        task: of the card.
+        scale: output side / input side; 1 gives the box, which mirrors the border.
+        says: the scale that the card states, where it is to be wrong.
+        architecture: that the card states.
+    """
+    name = f"tiny_upscale{scale}" if scale > 1 else f"tiny_{task}"
+    multiple = 2 if scale > 1 else 1
+    card = {**CARD, "name": name, "task": task, "scale": says or scale, "size_multiple": multiple, "seal": BLANK_SEAL}
+    card |= {"painting": {"title": ""}, "channels": 3, "architecture": architecture}
+    eye = np.eye(3, dtype=np.float32)
+    box = np.full((3, 3), 1 / 9, np.float32)
+    centre = np.zeros((3, 3), np.float32)
+    centre[1, 1] = 1
+    weights = {
+        "pads": np.int64([0, 0, 1, 1, 0, 0, 1, 1]),
+        "w_box": np.einsum("oi,hw->oihw", eye, box if scale == 1 else (box + centre) / 2),
+        "w_half": np.einsum("oi,hw->oihw", eye, np.full((2, 2), 0.25, np.float32)),
+        "twice": np.float32([1, 1, 2, 2]),
+        "larger": np.float32([1, 1, scale, scale]),
+        "detail": np.float32(0.1),
+        "byte": np.float32(255),
+        "low": np.float32(0),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["frame"], ["f"], to=TensorProto.FLOAT),
+        node("Transpose", ["f"], ["x"], perm=[0, 3, 1, 2]),
+    ]
+    last = "x"
+    if scale > 1:  # x + 0.1 (x - its means of 2×2 pixels), which an odd size has not
+        nodes += [
+            node("Conv", ["x", "w_half"], ["half"], strides=[2, 2]),
+            node("Resize", ["half", "", "twice"], ["coarse"], mode="nearest"),
+            node("Sub", ["x", "coarse"], ["fine"]),
+            node("Mul", ["fine", "detail"], ["more"]),
+            node("Add", ["x", "more"], ["sharp"]),
+            node("Resize", ["sharp", "", "larger"], ["large"], mode="nearest"),
+        ]
+        last = "large"
+    nodes += [
+        node("Pad", [last, "pads"], ["padded"], mode="reflect"),
+        node("Conv", ["padded", "w_box"], ["y"]),
+        node("Transpose", ["y"], ["y_hwc"], perm=[0, 2, 3, 1]),
+        node("Clip", ["y_hwc", "low", "byte"], ["clipped"]),
+        node("Round", ["clipped"], ["rounded"]),
+        node("Cast", ["rounded"], ["restored"], to=TensorProto.UINT8),
+    ]
+    sides = ["N", "H", "W", 3] if scale == 1 else ["N", "H_out", "W_out", 3]
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("restored", TensorProto.UINT8, sides)],
+        [numpy_helper.from_array(np.asarray(value), key) for key, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, {CARD_KEY: json.dumps(card, sort_keys=True)})
+    onnx.checker.check_model(model, full_check=True)
+    return seal_file(model.SerializeToString())
+
+
 if __name__ == "__main__":
-    target = Path(__file__).with_name("tiny.onnx")
-    onnx.save(build(), target)
-    print(f"{target}: {target.stat().st_size} bytes")  # noqa: T201
+    folder = Path(__file__).parent
+    files = {
+        "tiny": build().SerializeToString(),
+        "tiny_upscale2": build_restorer(),
+        "tiny_deblock": build_restorer("deblock", 1),
+    }
+    for file, data in files.items():
+        target = folder / f"{file}.onnx"
+        target.write_bytes(data)
+        print(f"{target}: {len(data)} bytes")  # noqa: T201

@@ -15,8 +15,8 @@ from styletransfer.media import segments
 from styletransfer.media.codecs import CODECS, EncoderSettings, has_encoder
 from styletransfer.media.encode import VideoWriter
 from styletransfer.media.encoder import decoding_times
-from styletransfer.media.journal import Journal, key_of
-from styletransfer.media.video import VideoReader
+from styletransfer.media.journal import Journal, Kept, key_of
+from styletransfer.media.video import Mark, VideoReader
 
 UNEVEN = [0, 1, 2, 3, 7, 8, 9, 30, 31, 32, 50, 51, 52, 53, 54, 55, 56, 57, 58, 99]
 
@@ -222,11 +222,11 @@ def test_the_journal_remembers_segments_of_the_same_settings_only(tmp_path):
     with Journal(tmp_path / "out") as journal:
         entry = entry_of(journal, tmp_path, strength=1.0)
         for number in (0, 1):
-            journal.add_segment(entry, part_of(journal, entry, number), None, 1.0)
+            journal.add_segment(entry, Kept(part_of(journal, entry, number), None), 1.0)
     with Journal(tmp_path / "out") as journal:
         again = entry_of(journal, tmp_path, strength=1.0)
         assert (again.key, again.status, again.seconds) == (entry.key, "open", 2.0)
-        assert [part.number for part, _ in journal.segments(entry.key)] == [0, 1]
+        assert [kept.segment.number for kept in journal.segments(entry.key)] == [0, 1]
         other = entry_of(journal, tmp_path, strength=0.5)
         assert other.key != entry.key
         assert journal.segments(other.key) == []
@@ -296,10 +296,30 @@ def test_a_journal_of_another_version_is_replaced(tmp_path):
         assert journal.segments(entry_of(journal, tmp_path).key) == []
 
 
+def test_segments_that_were_made_out_of_order_count_from_where_they_fit_together(tmp_path):
+    def mark(frame, checksum):
+        return Mark(frame, Fraction(frame, 25), checksum, True)
+
+    with Journal(tmp_path / "out") as journal:
+        entry = entry_of(journal, tmp_path)
+
+        def add(number, last, found):
+            journal.add_segment(entry, Kept(part_of(journal, entry, number), last, found), 1.0)
+
+        add(2, mark(20, 222), mark(13, 111))
+        assert journal.segments(entry.key) == []
+        add(0, mark(6, 0), None)
+        add(1, mark(13, 999), mark(6, 0))
+        assert [kept.segment.number for kept in journal.segments(entry.key)] == [0, 1], "2 follows another picture"
+        add(1, mark(13, 111), mark(6, 0))
+        assert [kept.segment.number for kept in journal.segments(entry.key)] == [0, 1, 2]
+        assert journal.all_segments(entry.key)[2] == Kept(part_of(journal, entry, 2), mark(20, 222), mark(13, 111))
+
+
 def test_a_journal_for_one_clip_goes_when_the_clip_is_done(tmp_path):
     with Journal(tmp_path / "out", is_kept=False) as journal:
         entry = entry_of(journal, tmp_path)
-        journal.add_segment(entry, part_of(journal, entry, 0), None, 1.0)
+        journal.add_segment(entry, Kept(part_of(journal, entry, 0), None), 1.0)
     assert journal.segment_folder(entry.key).exists(), "work is under way"
     with Journal(tmp_path / "out", is_kept=False) as journal:
         entry = entry_of(journal, tmp_path)

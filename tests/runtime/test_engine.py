@@ -171,7 +171,7 @@ def test_buffers_on_a_device_give_the_same(make, choosing):
         return DeviceBuffers(session, *given, device="cpu")
 
     session, _ = create_session(engine._path, "cpu", 1)
-    buffers = device_buffers(session, *NAMES, SHAPE)
+    buffers = device_buffers(session, *NAMES, SHAPE, SHAPE)
     first, second = buffers(frames(1), {}), buffers(frames(2), {})
     np.testing.assert_array_equal(first, engine.run(*NAMES, frames(1), {}))
     np.testing.assert_array_equal(second, engine.run(*NAMES, frames(2), {}))
