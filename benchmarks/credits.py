@@ -1,7 +1,7 @@
-"""The table of models/CREDITS.md, read from the cards inside the style files.
+"""The tables of models/CREDITS.md, read from the cards inside the files.
 
-python benchmarks/credits.py                   # every shipped style
-python benchmarks/credits.py mine.onnx
+python benchmarks/credits.py                   # every shipped style and restoring network
+python benchmarks/credits.py mine.onnx         # styles
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from pathlib import Path
 from styletransfer.core import zoo
 from styletransfer.core.card import ModelCard
 from styletransfer.core.errors import ModelError, StyleTransferError
+from styletransfer.runtime.restorer import Restorer
 from styletransfer.runtime.stylizer import Stylizer
 
 COLUMNS = ("style", "painting", "artist", "year", "network", "steps × batch", "time", "content loss", "style loss")
+
+RESTORER_COLUMNS = ("network", "task", "kind", "steps × batch", "time", "loss")
 
 
 def row(card: ModelCard) -> tuple[str, ...]:
@@ -46,7 +49,30 @@ def table(paths: list[Path]) -> str:
         if card is None:
             raise ModelError(f"{path}: has no card, so it was not trained by styletransfer; leave it out")
         cards.append(card)
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row(card) for card in cards)]
+    return _markdown([COLUMNS, *(row(card) for card in cards)], cards)
+
+
+def restorer_row(card: ModelCard) -> tuple[str, ...]:
+    """One restoring network's cells, in the order of :data:`RESTORER_COLUMNS`."""
+    training = card.training
+    return (
+        f"`{card.name}`",
+        card.task if card.scale == 1 else f"{card.task} ×{card.scale}",
+        f"`{card.architecture}` {training['layers'] or 'standard'} × {card.channels}",
+        f"{training['steps_done']:,} × {training['batch']}",
+        f"{training['seconds']:.0f} s",
+        f"{training['loss']}",
+    )
+
+
+def restorers_table(paths: list[Path]) -> str:
+    """The same of restoring networks, which all have cards."""
+    cards = [Restorer(path, provider="cpu").card for path in paths]
+    return _markdown([RESTORER_COLUMNS, *(restorer_row(card) for card in cards)], cards)
+
+
+def _markdown(rows: list[tuple[str, ...]], cards: list[ModelCard]) -> str:
+    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
     devices = sorted({str(card.training["device"]) for card in cards})
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\nTrained on: {', '.join(devices)}."
 
@@ -59,6 +85,9 @@ def main() -> int:
     try:
         paths = [zoo.resolve(name) for name in arguments.models] or list(zoo.shipped().values())
         print(table(paths))
+        if not arguments.models:
+            print()
+            print(restorers_table(list(zoo.shipped_restorers().values())))
     except StyleTransferError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -130,3 +130,4 @@ def test_credits_say_what_the_cards_say():
     spec.loader.exec_module(script)
     shown = (ROOT / "models" / "CREDITS.md").read_text(encoding="utf-8")
     assert script.table(list(zoo.shipped().values())) in shown
+    assert script.restorers_table(list(zoo.shipped_restorers().values())) in shown

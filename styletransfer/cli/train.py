@@ -171,6 +171,7 @@ def _starts(init: str, settings: TrainSettings) -> dict[str, StyleNet]:
     from styletransfer.core.zoo import resolve, shipped
     from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
     from styletransfer.training.export import load_style
+    from styletransfer.training.style_file import read_card
 
     wanted = (settings.architecture, settings.width)
     # A live network can lose its norms and go on as a plain one.
@@ -178,9 +179,11 @@ def _starts(init: str, settings: TrainSettings) -> dict[str, StyleNet]:
     if init == "none":
         return {}
     if init == "auto":
-        loaded = {name: load_style(path) for name, path in shipped().items()}
+        cards = {path: read_card(path) for path in shipped().values()}
         return {
-            name: network for name, (network, card) in loaded.items() if (card.architecture, card.channels) in fitting
+            path.stem: load_style(path)[0]
+            for path, card in cards.items()
+            if (card.architecture, card.channels) in fitting and card.precision != "int8"
         }
     if Path(init).is_dir():
         network, progress = load_checkpoint(find_checkpoint(Path(init)))

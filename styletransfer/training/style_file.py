@@ -42,3 +42,16 @@ def read_sealed_card(model: onnx.ModelProto, data: bytes) -> ModelCard:
     card = ModelCard.from_json(cards[CARD_KEY])
     check_seal(data, card)
     return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of a style file of ours.
+
+    Raises:
+        ModelError: no such file, damaged, or of another program.
+    """
+    model, data = read_style_file(path, "it has no card")
+    try:
+        return read_sealed_card(model, data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

@@ -18,6 +18,7 @@ from styletransfer.training.blocks import GainConv, InstanceNorm  # noqa: E402
 from styletransfer.training.checkpoint import Progress  # noqa: E402
 from styletransfer.training.export import export_style, load_style, make_card  # noqa: E402
 from styletransfer.training.network import NETWORKS  # noqa: E402
+from styletransfer.training.style_file import read_card  # noqa: E402
 
 networks = pytest.mark.parametrize("name", sorted(NETWORKS))
 PAINTING = Painting("Die Brücke", "E. Munch", "1901", "public domain", "ab" * 32)
@@ -259,8 +260,24 @@ def test_training_can_start_from_every_shipped_style():
     if not shipped():
         pytest.skip("no shipped styles in this tree")
     for name, path in shipped().items():
-        network, found = load_style(path)
-        assert network.body[0].first.out_channels == found.channels, name
+        if read_card(path).precision == "int8":
+            with pytest.raises(ModelError, match="start from the float32 one"):
+                load_style(path)
+        else:
+            network, found = load_style(path)
+            assert network.body[0].first.out_channels == found.channels, name
+
+
+@pytest.mark.parametrize(("network", "channels"), [("live", 64), ("live", 32), ("plain", 32)])
+def test_the_shipped_styles_that_fit_are_what_auto_starts_from(network, channels):
+    from styletransfer.cli.train import _starts
+    from styletransfer.core.zoo import shipped
+
+    if not shipped():
+        pytest.skip("no shipped styles in this tree")
+    starts = _starts("auto", TrainSettings(architecture=network, channels=channels))
+    assert starts and not any(name.endswith("int8") for name in starts)
+    assert all(start.body[0].first.out_channels == channels for start in starts.values())
 
 
 def test_a_file_with_a_flipped_bit_in_its_weights_is_refused(exported, tmp_path):
