@@ -10,6 +10,7 @@ import typer
 from styletransfer.cli.common import stderr
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import load_lossnet
+from styletransfer.core.ranges import help_of
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _DEFAULT = TrainSettings()
 
 
 def _option(name: str) -> Any:
-    return typer.Option(f"--{name.replace('_', '-')}", help=TrainSettings.help(name))
+    return typer.Option(f"--{name.replace('_', '-')}", help=help_of(TrainSettings, name))
 
 
 def train(
@@ -53,13 +54,13 @@ def train(
     content_weight: Annotated[float, _option("content_weight")] = _DEFAULT.content_weight,
     tv_weight: Annotated[float, _option("tv_weight")] = _DEFAULT.tv_weight,
     smooth_weight: Annotated[float, _option("smooth_weight")] = _DEFAULT.smooth_weight,
-    stability: Annotated[float, typer.Option("--stability", help=TrainSettings.help("stability_weight"))] = (
+    stability: Annotated[float, typer.Option("--stability", help=help_of(TrainSettings, "stability_weight"))] = (
         _DEFAULT.stability_weight
     ),
     style_size: Annotated[int, _option("style_size")] = _DEFAULT.style_size,
     image_size: Annotated[int, _option("image_size")] = _DEFAULT.image_size,
     batch: Annotated[int, _option("batch")] = _DEFAULT.batch,
-    network: Annotated[str, typer.Option("--network", help=TrainSettings.help("architecture"))] = (
+    network: Annotated[str, typer.Option("--network", help=help_of(TrainSettings, "architecture"))] = (
         _DEFAULT.architecture
     ),
     channels: Annotated[int, _option("channels")] = _DEFAULT.channels,

@@ -10,6 +10,7 @@ import typer
 from styletransfer.cli.common import progress
 from styletransfer.cli.lossnet import device_for
 from styletransfer.core.interrupts import interruption
+from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_mdf import MDF_TASKS, MdfSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _DEFAULT = MdfSettings()
 
 
 def _option(name: str) -> Any:
-    return typer.Option(f"--{name}", help=MdfSettings.help(name))
+    return typer.Option(f"--{name}", help=help_of(MdfSettings, name))
 
 
 def train_mdf(

@@ -10,6 +10,7 @@ import typer
 from styletransfer.cli.common import stderr
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import VggOption, load_lossnet
+from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_restore import RESTORE_STEPS, RestoreSettings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _DEFAULT = RestoreSettings(scale=2)
 
 
 def _option(name: str, *others: str) -> Any:
-    return typer.Option(f"--{name.replace('_', '-')}", *others, help=RestoreSettings.help(name))
+    return typer.Option(f"--{name.replace('_', '-')}", *others, help=help_of(RestoreSettings, name))
 
 
 def train_restore(

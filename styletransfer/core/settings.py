@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from styletransfer.core.errors import SettingsError
+from styletransfer.core.ranges import check_ranges, named, ranged
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,6 @@ STEPS_FROM_SCRATCH = 1000
 STEPS_FROM_A_STYLE = 250
 
 
-def _setting(default: Any, help: str, low: float, high: float) -> Any:
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
-
-
 @dataclass(frozen=True)
 class TrainSettings:
     """Settings of one training. Every one is checked on construction.
@@ -41,34 +36,32 @@ class TrainSettings:
         SettingsError: a value outside its range, named with what is allowed.
     """
 
-    architecture: str = field(default="live", metadata={"help": "Network: live (fast) or johnson (the paper's)."})
-    channels: int = _setting(0, "Width of the network; 0: 64 for live, 128 for johnson.", 0, 512)
-    steps: int = _setting(STEPS_FROM_SCRATCH, "Training steps.", 1, 1_000_000)
-    batch: int = _setting(4, "Photos a step.", 1, 256)
-    image_size: int = _setting(256, "Side of the training crops, pixels, a multiple of 8.", 32, 1024)
-    style_size: int = _setting(
+    architecture: str = named(
+        "live", "Network: live (fast), plain (without norms, the fastest on CPUs) or johnson (the paper's)."
+    )
+    channels: int = ranged(0, "Width of the network; 0: 64 for live and plain, 128 for johnson.", 0, 512)
+    steps: int = ranged(STEPS_FROM_SCRATCH, "Training steps.", 1, 1_000_000)
+    batch: int = ranged(4, "Photos a step.", 1, 256)
+    image_size: int = ranged(256, "Side of the training crops, pixels, a multiple of 8.", 32, 1024)
+    style_size: int = ranged(
         384, "Longer side of the painting in training, pixels: larger makes larger strokes.", 32, 2048
     )
-    content_weight: float = _setting(1.0, "Weight of the photo's content.", 0.0, 1e6)
-    style_weight: float = _setting(5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6)
-    tv_weight: float = _setting(1e-6, "Weight of total variation: more is smoother.", 0.0, 1e3)
-    smooth_weight: float = _setting(10.0, "Weight against stripes in smooth gradients.", 0.0, 1e6)
-    stability_weight: float = _setting(
+    content_weight: float = ranged(1.0, "Weight of the photo's content.", 0.0, 1e6)
+    style_weight: float = ranged(5.0, "Weight of the painting's style: 2 is gentle, 10 is strong.", 0.0, 1e6)
+    tv_weight: float = ranged(1e-6, "Weight of total variation: more is smoother.", 0.0, 1e3)
+    smooth_weight: float = ranged(10.0, "Weight against stripes in smooth gradients.", 0.0, 1e6)
+    stability_weight: float = ranged(
         0.0, "Weight against flicker in video: the painted picture of a moved photo is the moved picture.", 0.0, 1e6
     )
-    learning_rate: float = _setting(0.0, "Adam's peak learning rate; 0: 3e-3 for live, 1e-3 for johnson.", 0.0, 1.0)
-    seed: int = _setting(0, "Seed of every random choice.", 0, 2**31 - 1)
+    learning_rate: float = ranged(
+        0.0, "Adam's peak learning rate; 0: 3e-3 for live, 2e-3 for plain, 1e-3 for johnson.", 0.0, 1.0
+    )
+    seed: int = ranged(0, "Seed of every random choice.", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise SettingsError(f"the network {self.architecture!r} is unknown; allowed: {', '.join(ARCHITECTURES)}")
-        for entry in dataclasses.fields(self):
-            if "low" not in entry.metadata:
-                continue
-            value = getattr(self, entry.name)
-            low, high = entry.metadata["low"], entry.metadata["high"]
-            if not low <= value <= high:  # false for NaN too
-                raise SettingsError(f"{entry.name} is {value}; allowed: {low} to {high}")
+        check_ranges(self)
         if self.channels % 4:
             raise SettingsError(f"channels is {self.channels}; allowed: multiples of 4")
         if self.image_size % 8:
@@ -83,9 +76,3 @@ class TrainSettings:
     def peak_rate(self) -> float:
         """Adam's peak learning rate: what was asked for, or the network's default."""
         return self.learning_rate or ARCHITECTURES[self.architecture].learning_rate
-
-    @staticmethod
-    def help(name: str) -> str:
-        """The one-line explanation of a setting."""
-        text: str = TrainSettings.__dataclass_fields__[name].metadata["help"]
-        return text

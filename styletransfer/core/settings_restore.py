@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from styletransfer.core.card import TASKS
 from styletransfer.core.errors import SettingsError
+from styletransfer.core.ranges import check_ranges, named, ranged
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,6 @@ RESTORE_STEPS = 10_000
 _SIDES = {1: 64, 2: 96, 4: 192, 8: 256}  # of the patches, by scale: 48 (for 8 times 32) pixels of the small picture
 
 
-def _setting(default: Any, help: str, low: float, high: float) -> Any:
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
-
-
-def _text(default: str, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
-
-
 @dataclass(frozen=True)
 class RestoreSettings:
     """Settings of one training. Every one is checked on construction.
@@ -61,39 +53,33 @@ class RestoreSettings:
         SettingsError: a value outside its range, named with what is allowed.
     """
 
-    task: str = _text("sr", f"What to undo: {', '.join(RESTORE_TASKS)} (a webcam's noise, blur and compression).")
-    scale: int = _setting(1, "How many times sr enlarges: 2, 4 or 8.", 1, 8)
-    network: str = _text("compact", f"Network: {', '.join(NETWORK_SIZES)}.")
-    channels: int = _setting(0, "Width of the network; 0: its published one (compact: 32).", 0, 1024)
-    layers: int = _setting(
+    task: str = named("sr", f"What to undo: {', '.join(RESTORE_TASKS)} (a webcam's noise, blur and compression).")
+    scale: int = ranged(1, "How many times sr enlarges: 2, 4 or 8.", 1, 8)
+    network: str = named("compact", f"Network: {', '.join(NETWORK_SIZES)}.")
+    channels: int = ranged(0, "Width of the network; 0: its published one (compact: 32).", 0, 1024)
+    layers: int = ranged(
         0, "3×3 convolutions of compact and dncnn, residual blocks of the others; 0: the published number.", 0, 128
     )
-    stem: int = _setting(1, "2: compact works at half the input's resolution; 1: at all of it.", 1, 2)
-    loss: str = _text("l1", 'Loss: names and weights, as "l1 + 0.01*vgg22".')
-    sigma: str = _text("25", "Noise of denoise, standard deviation in grey levels: one, or a range as 0-50.")
-    quality: str = _text("10", "JPEG quality of deblock: one, or a range as 10-60.")
-    grey: bool = field(default=False, metadata={"help": "Train on grey photos, as DnCNN and its tables do."})
-    steps: int = _setting(RESTORE_STEPS, "Training steps.", 0, 10_000_000)
-    minutes: float = _setting(0.0, "Train for so long instead of a number of steps.", 0.0, 100_000.0)
-    batch: int = _setting(16, "Patches a step.", 1, 1024)
-    image_size: int = _setting(
+    stem: int = ranged(1, "2: compact works at half the input's resolution; 1: at all of it.", 1, 2)
+    loss: str = named("l1", 'Loss: names and weights, as "l1 + 0.01*vgg22".')
+    sigma: str = named("25", "Noise of denoise, standard deviation in grey levels: one, or a range as 0-50.")
+    quality: str = named("10", "JPEG quality of deblock: one, or a range as 10-60.")
+    grey: bool = named(False, "Train on grey photos, as DnCNN and its tables do.")
+    steps: int = ranged(RESTORE_STEPS, "Training steps.", 0, 10_000_000)
+    minutes: float = ranged(0.0, "Train for so long instead of a number of steps.", 0.0, 100_000.0)
+    batch: int = ranged(16, "Patches a step.", 1, 1024)
+    image_size: int = ranged(
         0, "Side of the training patches as they should come out, pixels; 0: 64, 96, 192, 256 for ×1, 2, 4, 8.", 0, 1024
     )
-    learning_rate: float = _setting(0.0, "Adam's peak learning rate; 0: the network's default.", 0.0, 1.0)
-    average: float = _setting(0.999, "Decay of the running mean of the weights, which is what is kept.", 0.0, 0.999999)
-    seed: int = _setting(0, "Seed of every random choice.", 0, 2**31 - 1)
+    learning_rate: float = ranged(0.0, "Adam's peak learning rate; 0: the network's default.", 0.0, 1.0)
+    average: float = ranged(0.999, "Decay of the running mean of the weights, which is what is kept.", 0.0, 0.999999)
+    seed: int = ranged(0, "Seed of every random choice.", 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
         for name, known in (("task", RESTORE_TASKS), ("network", tuple(NETWORK_SIZES))):
             if getattr(self, name) not in known:
                 raise SettingsError(f"the {name} {getattr(self, name)!r} is unknown; allowed: {', '.join(known)}")
-        for entry in dataclasses.fields(self):
-            if "low" not in entry.metadata:
-                continue
-            value = getattr(self, entry.name)
-            low, high = entry.metadata["low"], entry.metadata["high"]
-            if not low <= value <= high:  # false for NaN too
-                raise SettingsError(f"{entry.name} is {value}; allowed: {low} to {high}")
+        check_ranges(self)
         self._check_scale()
         if self.layers and self.network == "dncnn" and self.layers < 3:
             raise SettingsError(f"layers is {self.layers}; dncnn has at least 3")
@@ -155,12 +141,6 @@ class RestoreSettings:
         """The same settings with one strength of noise and compression, for measuring."""
         sigma, quality = (sum(ends) / 2 for ends in (self.sigma_range, self.quality_range))
         return dataclasses.replace(self, sigma=f"{sigma:g}", quality=f"{quality:g}")
-
-    @staticmethod
-    def help(name: str) -> str:
-        """The one-line explanation of a setting."""
-        text: str = RestoreSettings.__dataclass_fields__[name].metadata["help"]
-        return text
 
 
 def parse_range(text: str, name: str, low: float, high: float) -> tuple[float, float]:

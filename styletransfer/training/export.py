@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,13 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, seal_file
-from styletransfer.core.errors import ExportError, ModelError
-from styletransfer.core.files import write_bytes
+from styletransfer.core.card import ModelCard
+from styletransfer.core.errors import ModelError
 from styletransfer.core.likeness import psnr_db
 from styletransfer.training.checkpoint import Progress
 from styletransfer.training.graph import build_graph, read_weights
 from styletransfer.training.network import NETWORKS, SIZE_MULTIPLE, StyleNet
-from styletransfer.training.style_file import read_sealed_card, read_style_file
-
-MIN_PSNR_DB = 50.0
-"""Least PSNR of a float32 file's uint8 output against the network's."""
-
-MIN_PSNR_HALF_DB = 40.0
-"""The same for a float16 file."""
+from styletransfer.training.style_file import read_sealed_card, read_style_file, write_checked
 
 _CHECKED_SHAPES = ((1, 64, 96), (2, 52, 76), (3, 100, 36), (1, 16, 148))
 """Batch, height and width of the pictures that every export is compared on."""
@@ -46,21 +39,7 @@ def export_style(network: StyleNet, card: ModelCard, target: Path, half: bool = 
         ExportError: that PSNR is below 50 dB (float16: 40 dB); nothing is written.
         OutputError: the file cannot be written.
     """
-    model = build_graph(network, half)
-    precision = "float16" if half else "float32"
-    card = dataclasses.replace(card, precision=precision, seal=BLANK_SEAL)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, card.to_json()
-    data = seal_file(model.SerializeToString())
-    worst_db = _least_psnr_db(network, data)
-    least = MIN_PSNR_HALF_DB if half else MIN_PSNR_DB
-    if not worst_db >= least:
-        raise ExportError(
-            f"{target}: the exported file differs from the network ({worst_db:.1f} dB; at least {least:.0f} dB "
-            "expected); nothing was written. Please report this with the versions that `styletransfer doctor` prints"
-        )
-    write_bytes(target, data)
-    return worst_db
+    return write_checked(build_graph(network, half), card, target, half, partial(_least_psnr_db, network))
 
 
 def load_style(path: Path) -> tuple[StyleNet, ModelCard]:

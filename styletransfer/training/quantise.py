@@ -27,13 +27,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, seal_file
+from styletransfer.core.card import ModelCard
 from styletransfer.core.errors import ExportError, InputError, ModelError, SettingsError
 from styletransfer.core.files import write_bytes
 from styletransfer.core.likeness import psnr_db
 from styletransfer.core.photos import find_photos
 from styletransfer.core.squares import load_squares
-from styletransfer.training.style_file import read_sealed_card, read_style_file
+from styletransfer.training.style_file import read_sealed_card, read_style_file, sealed
 
 LEAST_PSNR_DB = 30.0
 """Below this, in decibels against the float32 file, nothing is written: the differences would be seen."""
@@ -205,13 +205,10 @@ class _Photos(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 def _sealed(made: onnx.ModelProto, card: ModelCard, name: str, quality: Quality) -> bytes:
     """The file's bytes with a card that says what it is now."""
     figures = {key: round(value, 2) for key, value in dataclasses.asdict(quality).items()}
-    card = dataclasses.replace(card, name=name, precision="int8", quantisation=figures, seal=BLANK_SEAL)
-    del made.metadata_props[:]
-    entry = made.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, card.to_json()
+    card = dataclasses.replace(card, name=name, precision="int8", quantisation=figures)
     made.producer_name = "styletransfer"
     onnx.checker.check_model(made, full_check=True)
-    return seal_file(made.SerializeToString())
+    return sealed(made, card)
 
 
 def _run(data: bytes, frames: Sequence[Frame]) -> list[Frame]:

@@ -1,13 +1,61 @@
-"""A style file as ONNX data and its card, as export, training and the quantiser read it. Needs no torch."""
+"""A model file as ONNX data and its card, as exports write it and trainings and quantiser read it. Needs no torch."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
-from styletransfer.core.card import CARD_KEY, ModelCard, check_seal
-from styletransfer.core.errors import ModelError
+from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, check_seal, seal_file
+from styletransfer.core.errors import ExportError, ModelError
+from styletransfer.core.files import write_bytes
+
+MIN_PSNR_DB = 50.0
+"""Least PSNR of a float32 file's bytes against the network's."""
+
+MIN_PSNR_HALF_DB = 40.0
+"""The same for a float16 file."""
+
+
+def write_checked(
+    model: onnx.ModelProto, card: ModelCard, target: Path, half: bool, least_psnr_db: Callable[[bytes], float]
+) -> float:
+    """Give a model its card and seal, compare it with its network, and only then write it.
+
+    Args:
+        model: without a card.
+        card: what the file says of itself; its precision is set here.
+        target: the ``.onnx`` file.
+        half: the weights are float16.
+        least_psnr_db: the likeness of what a file's bytes make of some pictures to what the network makes, decibels.
+
+    Returns:
+        That likeness.
+
+    Raises:
+        ExportError: it is below 50 dB (float16: 40 dB); nothing is written.
+        OutputError: the file cannot be written.
+    """
+    data = sealed(model, dataclasses.replace(card, precision="float16" if half else "float32"))
+    worst_db = least_psnr_db(data)
+    least = MIN_PSNR_HALF_DB if half else MIN_PSNR_DB
+    if not worst_db >= least:
+        raise ExportError(
+            f"{target}: the exported file differs from the network ({worst_db:.1f} dB; at least {least:.0f} dB "
+            "expected); nothing was written. Please report this with the versions that `styletransfer doctor` prints"
+        )
+    write_bytes(target, data)
+    return worst_db
+
+
+def sealed(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    """The bytes of a model that has no metadata but ``card``, with the seal filled in; the model is changed."""
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = CARD_KEY, dataclasses.replace(card, seal=BLANK_SEAL).to_json()
+    return seal_file(model.SerializeToString())
 
 
 def read_style_file(path: Path, consequence: str) -> tuple[onnx.ModelProto, bytes]:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 
-from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, Painting, seal_file
-from styletransfer.core.errors import ExportError, ModelError
-from styletransfer.core.files import write_bytes
+from styletransfer.core.card import ModelCard, Painting
+from styletransfer.core.errors import ModelError
 from styletransfer.core.likeness import psnr_db
 from styletransfer.core.settings_restore import NETWORK_SIZES
 from styletransfer.training.checkpoint import find_checkpoint
 from styletransfer.training.restoration.graph import OUTPUT, build_graph, read_weights
 from styletransfer.training.restoration.networks import RestoreNet, build_restorer
 from styletransfer.training.restoration.state import RestoreProgress, load_progress
-from styletransfer.training.style_file import read_sealed_card, read_style_file
-
-MIN_PSNR_DB = 50.0
-"""Least PSNR of a float32 file's bytes against the network's."""
-
-MIN_PSNR_HALF_DB = 40.0
-"""The same for a float16 file."""
+from styletransfer.training.style_file import read_sealed_card, read_style_file, write_checked
 
 _CHECKED_SHAPES = ((1, 33, 47), (2, 26, 15), (1, 8, 61))
 """Batch, height and width of the pictures that every export is compared on, made multiples of what it takes."""
@@ -47,20 +41,7 @@ def export_restorer(network: RestoreNet, card: ModelCard, target: Path, half: bo
         ExportError: that PSNR is below 50 dB (float16: 40 dB); nothing is written.
         OutputError: the file cannot be written.
     """
-    model = build_graph(network, half)
-    card = dataclasses.replace(card, precision="float16" if half else "float32", seal=BLANK_SEAL)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, card.to_json()
-    data = seal_file(model.SerializeToString())
-    worst_db = _least_psnr_db(network, data)
-    least = MIN_PSNR_HALF_DB if half else MIN_PSNR_DB
-    if not worst_db >= least:
-        raise ExportError(
-            f"{target}: the exported file differs from the network ({worst_db:.1f} dB; at least {least:.0f} dB "
-            "expected); nothing was written. Please report this with the versions that `styletransfer doctor` prints"
-        )
-    write_bytes(target, data)
-    return worst_db
+    return write_checked(build_graph(network, half), card, target, half, partial(_least_psnr_db, network))
 
 
 def make_card(name: str, progress: RestoreProgress, size_multiple: int) -> ModelCard:
