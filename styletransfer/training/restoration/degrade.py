@@ -54,10 +54,8 @@ def add_noise(frame_hwc: Frame, sigma: float, rng: np.random.Generator, is_grey:
 def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
     """What a webcam makes of a scene: soft optics, enlarged sensor, noise that grows with light, JPEG.
 
-    Every strength is drawn anew, and one frame of twenty is left as it is.
+    Every strength is drawn anew.
     """
-    if rng.random() < _SPARED:
-        return frame_hwc
     image = Image.fromarray(frame_hwc)
     if rng.random() < 0.6:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(*_BLUR_PX))))
@@ -76,15 +74,20 @@ def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
     return through_jpeg(noisy, int(rng.integers(low, high + 1)))
 
 
-def spoiler(settings: RestoreSettings) -> Spoil:
-    """What a training of this task does to every patch; of ``sr`` nothing more, since its photos are shrunk whole."""
+def spoiler(settings: RestoreSettings, spares: bool = True) -> Spoil:
+    """What a training of this task does to every patch; of ``sr`` nothing more, since its photos are shrunk whole.
+
+    Args:
+        settings: task and strengths.
+        spares: of ``clean``, leave one frame of twenty as it is; for training, not for measuring.
+    """
     if settings.task == "denoise":
         return lambda frame, rng: add_noise(frame, rng.uniform(*settings.sigma_range), rng, settings.grey)
     if settings.task == "deblock":
         low, high = settings.quality_range
         return lambda frame, rng: _through_jpeg(frame, round(rng.uniform(low, high)), settings.grey)
     if settings.task == "clean":
-        return as_webcam
+        return lambda frame, rng: frame if spares and rng.random() < _SPARED else as_webcam(frame, rng)
     return lambda frame, _: frame
 
 

@@ -27,7 +27,7 @@ def mean_psnr_db(network: RestoreNet, settings: RestoreSettings, folder: Path) -
     Raises:
         InputError: there is no picture, or a damaged one.
     """
-    spoil = spoiler(settings.at_the_middle())
+    spoil = spoiler(settings.at_the_middle(), spares=False)
     figures = []
     for index, path in enumerate(find_photos(folder)):
         photo = modcrop(load_picture(path).frame_hwc, settings.scale * network.size_multiple)

@@ -86,9 +86,13 @@ def test_a_webcams_frames_differ_in_strength_and_come_again():
     photo = np.asarray(Image.fromarray(make_photo(12, 16)).resize((64, 48)))  # smooth: what is added stands out
     errors = [np.abs(as_webcam(photo, rng(seed)).astype(int) - photo).mean() for seed in range(60)]
     assert np.array_equal(as_webcam(photo, rng(3)), as_webcam(photo, rng(3)))
-    assert 0 < sum(error == 0 for error in errors) < 12  # some are spared
+    assert min(errors) > 0
+    settings = RestoreSettings(task="clean")
+    trained_on = [np.array_equal(spoiler(settings)(photo, rng(seed)), photo) for seed in range(60)]
+    assert 0 < sum(trained_on) < 12, "some are spared: a clean frame is to stay so"
+    assert not any(np.array_equal(spoiler(settings, spares=False)(photo, rng(seed)), photo) for seed in range(60))
     worst = np.sort(errors)
-    assert worst[-5] > 1.5 * worst[5] and worst[-1] < 25
+    assert worst[-5] > 1.4 * worst[5] and worst[-1] < 25
 
 
 def test_what_a_task_does():
