@@ -102,13 +102,13 @@ class Peer:
 
 
 def default_models() -> list[str]:
-    """The default style, and of each precision the first other shipped style of 32 or 64 channels."""
-    found: dict[tuple[str, int], str] = {}
-    for name, path in zoo.shipped().items():
-        card = Stylizer(path, provider="cpu").card
+    """The default style, and the first shipped one of every other network, width and precision but ``johnson``."""
+    found: dict[tuple[str, int, str], str] = {}
+    for name in dict.fromkeys([zoo.DEFAULT_STYLE, *zoo.shipped()]):
+        card = Stylizer(zoo.resolve(name), provider="cpu").card
         if card is not None and card.architecture != "johnson":
-            found.setdefault((card.precision, card.channels), name)
-    return list(dict.fromkeys([zoo.DEFAULT_STYLE, *found.values()]))
+            found.setdefault((card.architecture, card.channels, card.precision), name)
+    return list(found.values())
 
 
 def contenders_for(names: Sequence[str]) -> list[Contender]:

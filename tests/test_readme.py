@@ -107,6 +107,20 @@ def test_quick_start_runs(desk):
     assert len(list((desk / "out").glob("*.mp4"))) == 2
 
 
+def test_restoration_runs(desk):
+    section = README.partition("## Enlarge, repair")[2].partition("\n## ")[0]
+    shown = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1].splitlines()
+    shutil.copy(desk / "photo.jpg", desk / "old.jpg")
+    for line in shown:
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] != "webcam":
+            finished = run(*words)
+            assert finished.status == 0, (line, finished.err)
+    assert Image.open(desk / "photo-upscale2.jpg").size == (262, 260)
+    assert Image.open(desk / "old-clean-upscale2.jpg").size == (262, 260)
+    assert {path.name for path in desk.glob("clip-*.mp4")} == {"clip-udnie-upscale2.mp4", "clip-clean.mp4"}
+
+
 def test_gallery_shows_every_shipped_style():
     for name in zoo.shipped():
         assert f"| `{name}`<br>" in README
