@@ -59,6 +59,9 @@ LOSSES = {
 START = "start"
 SETTINGS = RestoreEvalSettings(metrics=("psnr_y", "ssim_y"))
 CROP_PX = 96
+FEWEST_STEPS = 100
+"""Of fine-tuning, for a network to be judged."""
+
 CANDIDATES = 5  # photos of each set in which the window is sought where the results differ most
 
 
@@ -138,11 +141,16 @@ def window(picture: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]
     return np.ascontiguousarray(np.broadcast_to(part, (*part.shape[:2], 3)).repeat(2, axis=0).repeat(2, axis=1))
 
 
-def findings(summary: list[dict[str, Any]]) -> str:
-    """Which network is best by each measure, and what that says of the article's claim."""
+def findings(summary: list[dict[str, Any]], steps: dict[str, int]) -> str:
+    """Which network is best by each measure, and what that says of the article's claim.
+
+    Networks whose loss is so slow that the time was enough for next to no steps are left out, and named.
+    """
     lines, is_best = [], []
+    early = [name for name, done in steps.items() if done < FEWEST_STEPS and name != START]
     for table in summary:
-        tuned = {name: model for name, model in table["models"].items() if name not in (START, "bicubic")}
+        left_out = (START, "bicubic", *early)
+        tuned = {name: model for name, model in table["models"].items() if name not in left_out}
         best = {}
         for metric in METRICS:
             if tuned and all(metric in model for model in tuned.values()):
@@ -154,10 +162,13 @@ def findings(summary: list[dict[str, Any]]) -> str:
         )
         is_best.append(all(name == "mdf" for metric, name in best.items() if metric in ("psnr_y", "jod")))
     verdict = "holds here on every set" if all(is_best) else "does not hold here on every set"
-    claim = f"The article's claim, that MDF has the least distortion and the best quality, {verdict}."
-    return (
-        "\n".join(["Best of the fine-tuned networks:", "", *lines, "", claim if "mdf" in tuned else ""]).rstrip() + "\n"
-    )
+    claims = []
+    if early:
+        claims.append(f"{', '.join(early)}: fewer than {FEWEST_STEPS} steps in that time, which says nothing yet.")
+    if "mdf" in steps:
+        claim = "The article's claim, that MDF has the least distortion and the best quality,"
+        claims.append(f"{claim} {'was not tested' if 'mdf' in early else verdict}.")
+    return "\n".join(["Best of the fine-tuned networks:", "", *lines, "", *claims]).rstrip() + "\n"
 
 
 def page(networks: dict[str, Path], summary: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
@@ -170,13 +181,14 @@ def page(networks: dict[str, Path], summary: list[dict[str, Any]], arguments: ar
         for name, card in cards.items()
     )
     plot = os.path.relpath(arguments.plot, arguments.page.parent)
+    steps = {name: int(card.training["steps_done"]) for name, card in cards.items()}
     return (
         "# Which loss for ×4 super-resolution?\n\n"
         f"One `compact` network ({size}), trained with L1 (`{START}`) and fine-tuned from there under each loss for "
         f"equal time, on {first.training.get('device')} ({describe()['cpu']}). Made by "
         "`benchmarks/loss_study.py`. A * marks a measure that the network was trained by.\n\n"
         f"| network | loss | minutes | steps |\n| --- | --- | ---: | ---: |\n{rows}\n\n"
-        f"{as_markdown(summary)}\n{findings(summary)}\n"
+        f"{as_markdown(summary)}\n{findings(summary, steps)}\n"
         f"Low distortion lies at the left, good quality at the bottom:\n\n![Perception and distortion]({plot})\n"
     )
 
@@ -221,8 +233,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("loss_study"), help="networks and their trainings")
     parser.add_argument("--page", type=Path, default=Path("docs/loss_study.md"))
-    parser.add_argument("--csv", type=Path, default=Path("docs/loss_study.csv"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/pictures/loss_study.png"))
+    parser.add_argument("--csv", type=Path, default=Path("docs/loss_study/rows.csv"))
+    parser.add_argument("--plot", type=Path, default=Path("docs/loss_study/plot.png"))
     parser.add_argument("--gradients", action="store_true", help="only print the losses' gradients")
     arguments = parser.parse_args()
     try:
@@ -261,7 +273,7 @@ def study(arguments: argparse.Namespace) -> int:
     if styletransfer("evaluate-restore", *networks.values(), *options, "--plot", arguments.plot):
         return 1
     by_distance = arguments.plot.with_name(f"{arguments.plot.stem}_stlpips{arguments.plot.suffix}")
-    if "stlpips" in arguments.metrics:
+    if {"stlpips", "jod"} <= set(arguments.metrics.split(",")):  # without jod the plot above is that already
         styletransfer("evaluate-restore", "--from", rows_file, "--plot", by_distance, "--axes", "psnr_y,stlpips")
     write_bytes(arguments.csv, rows_file.read_bytes())
     summary = summarise(read_rows(rows_file))

@@ -178,6 +178,8 @@ def _load(ort: Any, path: Path, name: str, settings: _Settings) -> Any:
     options.log_severity_level = 4
     options.intra_op_num_threads = settings.threads or _default_threads()
     options.enable_cpu_mem_arena = settings.arena
+    # Threads that wait for the next frame by spinning take the cores from the other networks of a chain.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     for dimension, size in settings.dimensions.items():
         options.add_free_dimension_override_by_name(dimension, size)
     providers = _configure(ort, options, name, settings)
