@@ -35,9 +35,10 @@ class FakeRuntime:
         print("Failed to load libcudnn.so.9")  # noqa: T201
 
     def SessionOptions(self):  # noqa: N802
-        options = SimpleNamespace(devices=None, free={})
+        options = SimpleNamespace(devices=None, free={}, entries={})
         options.add_provider_for_devices = lambda devices, settings: setattr(options, "devices", (devices, settings))
         options.add_free_dimension_override_by_name = options.free.__setitem__
+        options.add_session_config_entry = options.entries.__setitem__
         self.options.append(options)
         return options
 
@@ -129,6 +130,12 @@ def test_a_broken_file_is_not_blamed_on_the_provider(fake, tiny_model):
     fake("cuda", "cpu", broken=("cuda", "cpu"))
     with pytest.raises(ModelError, match=r"cannot load it \(cpu is broken\)"):
         create_session(tiny_model, "cuda")
+
+
+def test_threads_do_not_spin_on_the_next_networks_cores(fake, tiny_model):
+    runtime = fake("cpu", loads=("cpu",))
+    create_session(tiny_model, "cpu")
+    assert runtime.options[-1].entries == {"session.force_spinning_stop": "1"}
 
 
 def test_cuda_searches_its_algorithms_the_fast_way(fake, tiny_model):
