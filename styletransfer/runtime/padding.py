@@ -20,6 +20,11 @@ def round_up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
+def padded_size(height: int, width: int, multiple: int) -> tuple[int, int]:
+    """Height and width that a network of ours takes a frame at: multiples, and no less than :data:`MIN_SIDE`."""
+    return round_up(max(height, MIN_SIDE), multiple), round_up(max(width, MIN_SIDE), multiple)
+
+
 def pad_reflect(frames_nhwc: Frames, height: int, width: int, top: int = 0, left: int = 0) -> Frames:
     """Place uint8 ``[N, H, W, C]`` at (``top``, ``left``) of ``height`` × ``width``, mirrored all around.
 

@@ -16,7 +16,7 @@ from styletransfer.core.match import match_histogram
 from styletransfer.core.memory import KEEP_FREE
 from styletransfer.runtime import memory
 from styletransfer.runtime.engine import Engine
-from styletransfer.runtime.padding import MIN_SIDE, check_frames, crop, pad_reflect, round_up
+from styletransfer.runtime.padding import MIN_SIDE, check_frames, crop, pad_reflect, padded_size, round_up
 from styletransfer.runtime.signature import explain_failure, read_card, read_restorer
 
 Frame = npt.NDArray[np.uint8]
@@ -114,8 +114,7 @@ class Restorer:
         return self._engine.describe((1, *self._padded(height, width), 3))
 
     def _padded(self, height: int, width: int) -> tuple[int, int]:
-        multiple = self._signature.size_multiple
-        return round_up(max(height, MIN_SIDE), multiple), round_up(max(width, MIN_SIDE), multiple)
+        return padded_size(height, width, self._signature.size_multiple)
 
     def _run(self, padded: Frame) -> Frame:
         try:
@@ -186,10 +185,7 @@ class Restorer:
             )
 
     def _bytes_per_pixel(self) -> int:
-        """Of the frame, at the peak of a run on the CPU: computed from the widths of the layers.
-
-        Measured peaks of the networks that `train-restore` knows were 3 % above it to 40 % below.
-        """
+        """Of the frame, at the peak of a run on the CPU: computed from the widths of the layers, not measured."""
         channels, grown = max(_LEAST_CHANNELS, self.card.channels), self.scale**2
         # `compact` ends at the low resolution, with 3 s² channels; the others carry their full width up.
         largest = max(channels, 3 * grown) if self.card.architecture == "compact" else channels * grown

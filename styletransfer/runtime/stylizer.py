@@ -16,7 +16,7 @@ from styletransfer.core.colour import to_rgb
 from styletransfer.core.errors import InputError, ModelError, SettingsError
 from styletransfer.runtime import foreign, memory
 from styletransfer.runtime.engine import Engine
-from styletransfer.runtime.padding import MIN_SIDE, check_frames, crop, pad_reflect, round_up
+from styletransfer.runtime.padding import check_frames, crop, pad_reflect, padded_size
 from styletransfer.runtime.roofline import count_macs
 from styletransfer.runtime.signature import STYLE_WEIGHTS, explain_failure, read_card, read_signature, refuse_restorer
 
@@ -169,8 +169,7 @@ class Stylizer:
         return count_macs(self.path, *self._padded(height, width))
 
     def _padded(self, height: int, width: int) -> tuple[int, int]:
-        multiple = self._signature.size_multiple
-        return round_up(max(height, MIN_SIDE), multiple), round_up(max(width, MIN_SIDE), multiple)
+        return padded_size(height, width, self._signature.size_multiple)
 
     def _feeds(self, style_weights: Sequence[float] | None) -> dict[str, npt.NDArray[np.float32]]:
         count = self._signature.styles

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 
 from styletransfer.core.card import ModelCard
 from styletransfer.core.errors import ModelError
-from styletransfer.core.likeness import psnr_db
 from styletransfer.training.checkpoint import Progress
 from styletransfer.training.graph import build_graph, read_weights
 from styletransfer.training.network import NETWORKS, SIZE_MULTIPLE, StyleNet
-from styletransfer.training.style_file import read_sealed_card, read_style_file, write_checked
+from styletransfer.training.style_file import likeness_db, read_sealed_card, read_style_file, write_checked
 
 _CHECKED_SHAPES = ((1, 64, 96), (2, 52, 76), (3, 100, 36), (1, 16, 148))
 """Batch, height and width of the pictures that every export is compared on."""
@@ -103,11 +101,5 @@ def _least_psnr_db(network: StyleNet, data: bytes) -> float:
         with torch.no_grad():
             expected = reference(torch.from_numpy(frames).permute(0, 3, 1, 2).float())
         wanted = expected.clamp(0, 255).round().permute(0, 2, 3, 1).numpy()
-        worst = min(worst, _likeness_db(session.run(None, {"frame": frames})[0], wanted))
+        worst = min(worst, likeness_db(session.run(None, {"frame": frames})[0], wanted))
     return worst
-
-
-def _likeness_db(result: NDArray[np.uint8], wanted: NDArray[np.float32]) -> float:
-    if result.shape != wanted.shape or not np.isfinite(wanted).all():
-        return 0.0
-    return psnr_db(result, wanted)

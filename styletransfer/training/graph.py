@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
-from torch import Tensor, from_numpy, nn
+from onnx import TensorProto
+from torch import Tensor, nn
 
 from styletransfer.core.errors import ModelError
 from styletransfer.training.blocks import (
@@ -33,7 +33,7 @@ from styletransfer.training.network import (
     PlainNet,
     StyleNet,
 )
-from styletransfer.training.nodes import INPUT, GraphBuilder
+from styletransfer.training.nodes import INPUT, GraphBuilder, read_initialisers
 
 _M = TypeVar("_M", bound=nn.Module)
 _INPUT_SCALE = 127.5  # of scale_input
@@ -171,9 +171,7 @@ def read_weights(model: onnx.ModelProto, network: StyleNet) -> None:
     Raises:
         ModelError: the graph is of another network or width.
     """
-    stored = {
-        entry.name: from_numpy(numpy_helper.to_array(entry).astype(np.float32)) for entry in model.graph.initializer
-    }
+    stored = read_initialisers(model)
     try:
         state = _read_plain(stored, network) if isinstance(network, PlainNet) else _read_normed(stored, network)
     except KeyError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import Tensor, from_numpy
 
 OPSET = 18
 """Later opsets had no Pad kernel on CUDA for a while."""
@@ -123,3 +123,10 @@ class GraphBuilder:
         model.producer_name = "styletransfer"
         onnx.checker.check_model(model, full_check=True)
         return model
+
+
+def read_initialisers(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Every initialiser of a model by its name, in float32 whatever it is stored in."""
+    return {
+        entry.name: from_numpy(numpy_helper.to_array(entry).astype(np.float32)) for entry in model.graph.initializer
+    }

@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, check_seal, seal_file
 from styletransfer.core.errors import ExportError, ModelError
 from styletransfer.core.files import write_bytes
+from styletransfer.core.likeness import psnr_db
 
 MIN_PSNR_DB = 50.0
 """Least PSNR of a float32 file's bytes against the network's."""
@@ -48,6 +51,13 @@ def write_checked(
         )
     write_bytes(target, data)
     return worst_db
+
+
+def likeness_db(result: NDArray[np.uint8], wanted: NDArray[np.float32]) -> float:
+    """PSNR of a file's bytes against what its network makes; 0 where the shapes differ or that is not finite."""
+    if result.shape != wanted.shape or not np.isfinite(wanted).all():
+        return 0.0
+    return psnr_db(result, wanted)
 
 
 def sealed(model: onnx.ModelProto, card: ModelCard) -> bytes:

@@ -12,13 +12,12 @@ import torch
 
 from styletransfer.core.card import ModelCard, Painting
 from styletransfer.core.errors import ModelError
-from styletransfer.core.likeness import psnr_db
 from styletransfer.core.settings_restore import NETWORK_SIZES
 from styletransfer.training.checkpoint import find_checkpoint
 from styletransfer.training.restoration.graph import OUTPUT, build_graph, read_weights
 from styletransfer.training.restoration.networks import RestoreNet, build_restorer
 from styletransfer.training.restoration.state import RestoreProgress, load_progress
-from styletransfer.training.style_file import read_sealed_card, read_style_file, write_checked
+from styletransfer.training.style_file import likeness_db, read_sealed_card, read_style_file, write_checked
 
 _CHECKED_SHAPES = ((1, 33, 47), (2, 26, 15), (1, 8, 61))
 """Batch, height and width of the pictures that every export is compared on, made multiples of what it takes."""
@@ -113,8 +112,5 @@ def _least_psnr_db(network: RestoreNet, data: bytes) -> float:
         with torch.no_grad():
             expected = network(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255)
         wanted = (expected.clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
-        result = session.run([OUTPUT], {"frame": frames})[0]
-        if result.shape != wanted.shape or not np.isfinite(wanted).all():
-            return 0.0
-        worst = min(worst, psnr_db(result, wanted))
+        worst = min(worst, likeness_db(session.run([OUTPUT], {"frame": frames})[0], wanted))
     return worst

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, numpy_helper
-from torch import Tensor, from_numpy, nn
+from onnx import TensorProto
+from torch import Tensor, nn
 
 from styletransfer.core.errors import ModelError
 from styletransfer.training.blocks import base_kernels, phase_kernels
-from styletransfer.training.nodes import GraphBuilder
+from styletransfer.training.nodes import GraphBuilder, read_initialisers
 from styletransfer.training.restoration.compact import BranchConv, CompactNet
 from styletransfer.training.restoration.networks import (
     DIV2K_MEAN,
@@ -166,9 +166,7 @@ def read_weights(model: onnx.ModelProto, network: RestoreNet) -> None:
     Raises:
         ModelError: the graph is of another network or size.
     """
-    stored = {
-        entry.name: from_numpy(numpy_helper.to_array(entry).astype(np.float32)) for entry in model.graph.initializer
-    }
+    stored = read_initialisers(model)
     try:
         with torch.no_grad():
             for name, module in network.named_modules():
