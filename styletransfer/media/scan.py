@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av.error
 
+from styletransfer.media.holes import find_holes
 from styletransfer.media.opening import first_video, open_container
 from styletransfer.media.video import Mark
 
@@ -34,6 +35,7 @@ def frame_times(path: Path, tick: Callable[[], None] = lambda: None) -> list[Fra
     with open_container(path) as container:
         if container.format.name == "avi":  # stores no presentation times
             return []
+        is_matroska = "matroska" in container.format.name
         stream = first_video(container, path)
         try:
             for count, packet in enumerate(container.demux(stream)):
@@ -50,7 +52,8 @@ def frame_times(path: Path, tick: Callable[[], None] = lambda: None) -> list[Fra
         base = stream.time_base
     if base is None or len(set(stamps)) != len(stamps):
         return []
-    return [stamp * base for stamp in sorted(stamps)]
+    times_s = [stamp * base for stamp in sorted(stamps)]
+    return [] if is_matroska and find_holes(times_s) else times_s  # one reader says what is missing, pieces do not
 
 
 def guessed_marks(times_s: list[Fraction], every: int) -> dict[int, Mark]:

@@ -20,6 +20,7 @@ from styletransfer.core.errors import InputError, SettingsError
 from styletransfer.core.frames import Frame
 from styletransfer.media.convert import Deinterlacer, RgbConverter
 from styletransfer.media.format import DEFAULT_RATE
+from styletransfer.media.holes import Hole, find_holes
 from styletransfer.media.opening import VIDEO_SUFFIXES, announced_frames, first_video, open_container
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class VideoReader:
         """
         interval = 1 / self.format.rate
         last: Fraction | None = None
+        times_s = [float(self.found.pts_s)] if self.found and self._first_index else []
         repaired = 0
         index = self._first_index - 1
         for index, decoded in enumerate(self._all(), self._first_index):
@@ -153,16 +155,18 @@ class VideoReader:
                 repaired += index > 0
             self._corrupt |= decoded.is_corrupt
             last = pts
+            times_s.append(float(pts))
             if index < self._start:
                 continue
             frame = Frame(self._to_rgb(decoded), pts, duration, index)
             if self._mark_every and (index + 1) % self._mark_every == 0:
-                self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), not repaired and self._is_clean)
+                is_clean = not repaired and self._is_clean and not self._holes(times_s)
+                self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), is_clean)
             yield frame
             if index + 1 == self._end:
                 return
         self.is_at_end = True
-        self._report(index + 1, repaired)
+        self._report(index + 1, repaired, times_s)
 
     def _all(self) -> Iterator[VideoFrame]:
         while self._before:
@@ -267,7 +271,7 @@ class VideoReader:
             return decoded.dts
         return decoded.pts if decoded.pts is not None else decoded.dts
 
-    def _report(self, frames: int, repaired: int) -> None:
+    def _report(self, frames: int, repaired: int, times_s: list[float]) -> None:
         if self._to_rgb.note:
             self.warnings.append(f"{self.path}: is {self._to_rgb.note}")
         if self._deinterlacer.is_needed:
@@ -276,10 +280,18 @@ class VideoReader:
             self.warnings.append(f"{self.path}: damaged in places; the {frames} readable frames were kept")
         elif missing := self._missing():
             self.warnings.append(f"{self.path}: cut off ({missing}); the {frames} readable frames were kept")
+        elif holes := self._holes(times_s):
+            self.warnings.append(
+                f"{self.path}: {_describe(holes)}; the {frames} readable frames were kept, in their places"
+            )
         if repaired:
             self.warnings.append(
                 f"{self.path}: frames without usable time stamp ({repaired}) follow the one before at the average rate"
             )
+
+    def _holes(self, times_s: list[float]) -> list[Hole]:
+        # Only of a format whose reader passes over what is damaged: elsewhere a pause is a pause.
+        return find_holes(times_s) if "matroska" in self._container.format.name else []
 
     def _missing(self) -> str:
         """What the file announces and does not hold, empty where all is there."""
@@ -296,3 +308,9 @@ class VideoReader:
         if self._end_s + (_EXACT_DURATION_TOLERANCE_S if is_exact else _DURATION_TOLERANCE_S) >= end_s:
             return ""
         return f"{self._end_s:.1f} of {end_s:.1f} seconds are there"
+
+
+def _describe(holes: list[Hole]) -> str:
+    frames, first = sum(hole.frames for hole in holes), f"at {holes[0].start_s:.2f} s"
+    place = first if len(holes) == 1 else f"in {len(holes)} places, the first {first}"
+    return f"a gap of {frames} frame{'s' * (frames > 1)} {place}"

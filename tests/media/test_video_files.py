@@ -14,6 +14,7 @@ from styletransfer.core.frames import Frame
 from styletransfer.media.codecs import CODECS, EncoderSettings, has_encoder
 from styletransfer.media.encode import VideoWriter
 from styletransfer.media.format import VideoFormat
+from styletransfer.media.scan import frame_times
 from styletransfer.media.video import VideoReader
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "clips"
@@ -255,6 +256,25 @@ def test_a_damaged_clip_gives_what_can_be_read_and_says_so(tmp_path):
     warnings = copy(tmp_path / "bad.mkv", tmp_path / "out.mkv")
     assert any("readable frames were kept" in warning for warning in warnings)
     assert len(look_at(tmp_path / "out.mkv").times) > 5
+
+
+@pytest.mark.parametrize(
+    ("pts", "warning"),
+    [
+        ([*range(40), *range(54, 100)], "a gap of 14 frames at 1.56 s; the 86 readable frames were kept"),
+        ([*range(40), *range(54, 100), *range(103, 120)], "a gap of 17 frames in 2 places, the first at 1.56 s"),
+        ([*range(40), *range(41, 100)], "a gap of 1 frame at 1.56 s"),
+        (np.cumsum([1, 2, 1, 1, 3] * 20), ""),
+    ],
+)
+def test_a_hole_in_a_steady_clip_is_told_and_a_varying_rate_is_not(tmp_path, pts, warning):
+    # FFmpeg's reader of Matroska passes over damage and goes on at the next cluster: the times tell.
+    source = make_clip(tmp_path / "in.mkv", pts=[int(time) for time in pts], rate=Fraction(25), sound=())
+    warnings = copy(source, tmp_path / "out.mkv")
+    assert len(warnings) == bool(warning)
+    assert all(warning in line for line in warnings)
+    assert look_at(tmp_path / "out.mkv").times == look_at(source).times
+    assert (len(frame_times(source)) == 0) == bool(warning), "pieces of a clip could not tell"
 
 
 def test_frames_without_usable_times_follow_each_other(tmp_path):
