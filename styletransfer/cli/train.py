@@ -9,7 +9,16 @@ import typer
 
 from styletransfer.cli.common import stderr
 from styletransfer.cli.following import following
-from styletransfer.cli.lossnet import load_lossnet
+from styletransfer.cli.lossnet import VggOption, load_lossnet
+from styletransfer.cli.trainings import (
+    CheckpointOption,
+    HalfOption,
+    PreviewOption,
+    ResumeOption,
+    TensorboardOption,
+    check_out,
+    need_extra,
+)
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
 
@@ -40,9 +49,7 @@ def train(
             help="Start from: auto (the closest shipped style), a style's name or .onnx file, a checkpoint, none.",
         ),
     ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
-    ] = False,
+    resume: ResumeOption = False,
     steps: Annotated[
         int,
         typer.Option(
@@ -66,39 +73,24 @@ def train(
     channels: Annotated[int, _option("channels")] = _DEFAULT.channels,
     learning_rate: Annotated[float, _option("learning_rate")] = _DEFAULT.learning_rate,
     seed: Annotated[int, _option("seed")] = _DEFAULT.seed,
-    vgg: Annotated[
-        Path | None,
-        typer.Option("--vgg", help="VGG-16 weights (.safetensors or .pth); else STYLETRANSFER_VGG16 or a download."),
-    ] = None,
+    vgg: VggOption = None,
     title: Annotated[str, typer.Option("--title", help="Title of the painting, for the card.")] = "",
     artist: Annotated[str, typer.Option("--artist", help="Artist, for the card.")] = "",
     year: Annotated[str, typer.Option("--year", help="Year of the painting, for the card.")] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of the picture, for the card.")] = "",
-    half: Annotated[bool, typer.Option("--half", help="Write float16 weights (half the size, for GPUs).")] = False,
-    preview_every: Annotated[int, typer.Option("--preview-every", min=0, help="Steps between previews.")] = 100,
-    checkpoint_every: Annotated[
-        int, typer.Option("--checkpoint-every", min=0, help="Steps between checkpoints.")
-    ] = 100,
-    tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's event files.")
-    ] = None,
+    half: HalfOption = False,
+    preview_every: PreviewOption = 100,
+    checkpoint_every: CheckpointOption = 100,
+    tensorboard: TensorboardOption = None,
 ) -> None:
     """Train a style on ONE PAINTING and write it as an ONNX file."""
     from styletransfer.core.card import Painting
-    from styletransfer.core.errors import InputError, MissingExtraError, OutputError, StoppedError
+    from styletransfer.core.errors import InputError, StoppedError
 
-    if out.suffix != ".onnx":
-        raise OutputError(f"{out}: a style file's name ends in .onnx; use --out {out.with_suffix('.onnx')}")
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder; name a file with --out")
+    check_out(out, ".onnx", "a style file's name")
     if not painting.is_file():
         raise InputError(f"{painting}: no such painting")
-    try:
-        import onnx  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train", "train a style") from error
+    need_extra("train a style")
     from styletransfer.core.photos import find_photos
     from styletransfer.training.data import load_painting
 

@@ -9,6 +9,7 @@ import typer
 
 from styletransfer.cli.common import progress
 from styletransfer.cli.lossnet import device_for
+from styletransfer.cli.trainings import ResumeOption, check_out
 from styletransfer.core.interrupts import interruption
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_mdf import MDF_TASKS, MdfSettings
@@ -30,24 +31,17 @@ def train_mdf(
     iterations: Annotated[int, _option("iterations")] = _DEFAULT.iterations,
     size: Annotated[int, _option("size")] = _DEFAULT.size,
     seed: Annotated[int, _option("seed")] = _DEFAULT.seed,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
-    ] = False,
+    resume: ResumeOption = False,
     device: Annotated[str, typer.Option("--device", help="Where to train: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train discriminators for the loss `mdf` on ONE IMAGE: a loss for one kind of distortion.
 
     Afterwards: `train-restore --loss mdf --mdf NAME.safetensors`.
     """
-    from styletransfer.core.errors import InputError, OutputError, StoppedError
+    from styletransfer.core.errors import InputError, StoppedError
     from styletransfer.core.pictures import load_picture
 
-    if out.suffix != ".safetensors":
-        raise OutputError(
-            f"{out}: a file of discriminators ends in .safetensors; use --out {out.with_suffix('.safetensors')}"
-        )
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder; name a file with --out")
+    check_out(out, ".safetensors", "a file of discriminators")
     settings = MdfSettings(task, iterations, size, seed)
     work = out.with_name(f"{out.stem}.training.safetensors")
     if resume and not work.is_file():

@@ -10,6 +10,15 @@ import typer
 from styletransfer.cli.common import stderr
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import VggOption, load_lossnet
+from styletransfer.cli.trainings import (
+    CheckpointOption,
+    HalfOption,
+    PreviewOption,
+    ResumeOption,
+    TensorboardOption,
+    check_out,
+    need_extra,
+)
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_restore import RESTORE_STEPS, RestoreSettings
 
@@ -45,9 +54,7 @@ def train_restore(
     init: Annotated[
         str, typer.Option("--init", help="Start from: an .onnx file or a training's folder of the same network, none.")
     ] = "none",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
-    ] = False,
+    resume: ResumeOption = False,
     steps: Annotated[
         int, typer.Option("--steps", help=f"Training steps; 0: {RESTORE_STEPS}, or as many as --minutes allow.")
     ] = 0,
@@ -62,31 +69,19 @@ def train_restore(
         Path | None, typer.Option("--mdf", help="Discriminators for the loss mdf, as `train-mdf` writes them.")
     ] = None,
     val: Annotated[Path | None, typer.Option("--val", help="Folder of pictures to measure PSNR on at the end.")] = None,
-    half: Annotated[bool, typer.Option("--half", help="Write float16 weights (half the size, for GPUs).")] = False,
-    preview_every: Annotated[int, typer.Option("--preview-every", min=0, help="Steps between previews.")] = 250,
-    checkpoint_every: Annotated[
-        int, typer.Option("--checkpoint-every", min=0, help="Steps between checkpoints.")
-    ] = 250,
-    tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", help="Folder for TensorBoard's event files.")
-    ] = None,
+    half: HalfOption = False,
+    preview_every: PreviewOption = 250,
+    checkpoint_every: CheckpointOption = 250,
+    tensorboard: TensorboardOption = None,
 ) -> None:
     """Train a network that enlarges or repairs photos and write it as an ONNX file."""
-    from styletransfer.core.errors import MissingExtraError, OutputError, SettingsError, StoppedError
+    from styletransfer.core.errors import SettingsError, StoppedError
     from styletransfer.core.photos import find_photos
 
-    if out.suffix != ".onnx":
-        raise OutputError(f"{out}: the file's name ends in .onnx; use --out {out.with_suffix('.onnx')}")
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder; name a file with --out")
+    check_out(out, ".onnx", "the file's name")
     if steps and minutes:
         raise SettingsError(f"--steps {steps} and --minutes {minutes:g} are both given; give one of them")
-    try:
-        import onnx  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train", "train a network") from error
+    need_extra("train a network")
     from styletransfer.training.losses.expression import parse_loss
 
     settings = RestoreSettings(
