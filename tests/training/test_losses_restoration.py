@@ -23,11 +23,12 @@ HAND = {  # the loss of grey 0.5 against grey 0.3, by hand; no variance, so that
     "l1": 0.2,
     "l2": 0.04,
     "charbonnier": math.sqrt(0.04 + 1e-6),
+    "pyramid": 0.2,
     "ssim": 1 - (2 * 0.15 + 1e-4) / (0.34 + 1e-4),
     "tv": 0.0,
 }
 SMALLEST = {"ssim": 11, "ms_ssim": 11, "ms_ssim_l1": 11, "vgg12": 1, "vgg22": 2, "vgg33": 4, "vgg43": 8, "style": 8}
-SMALLEST |= {"tv": 2, "contextual": 8, "lpips": 32, "stlpips": 32, "gan": 32}
+SMALLEST |= {"pyramid": 16, "tv": 2, "contextual": 8, "lpips": 32, "stlpips": 32, "gan": 32}
 SMALLEST |= dict.fromkeys(("mdf", "mdf_sisr", "mdf_jpeg"), 11)
 
 
@@ -149,6 +150,14 @@ def test_two_greys_by_hand(make, name):
 
 
 # ---- the values of single losses ----
+
+
+def test_the_pyramid_sees_what_stays_in_flat_areas_and_no_grain():
+    target = torch.full((1, 3, 64, 64), 0.5)
+    grain = 0.1 * (-1.0) ** (torch.arange(64)[:, None] + torch.arange(64))
+    blotches = 0.1 * (-1.0) ** (torch.arange(64)[:, None] // 32 + torch.arange(64) // 32)
+    assert pixel.pyramid(target + grain, target) < 1e-6
+    assert pixel.pyramid(target + blotches, target) > 0.07
 
 
 @pytest.mark.parametrize("size", [(40, 56), (176, 192)])

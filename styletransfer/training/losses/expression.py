@@ -83,6 +83,7 @@ LOSSES: dict[str, LossEntry] = {
     "l1": _plain(pixel.l1, "mean absolute difference"),
     "l2": _plain(pixel.l2, "mean squared difference"),
     "charbonnier": _plain(pixel.charbonnier, "smooth L1, ε 0.001 (Lai et al. 2017)"),
+    "pyramid": _plain(pixel.pyramid, "L1 of the means of 4×4 to 16×16 pixels: flat areas"),
     "ssim": _plain(pixel.ssim, "1 - SSIM on RGB (Wang et al. 2004)"),
     "ms_ssim": _plain(pixel.ms_ssim, "1 - MS-SSIM on RGB, fewer levels on small crops (Wang et al. 2003)"),
     "ms_ssim_l1": _plain(pixel.ms_ssim_l1, "0.84 MS-SSIM + 0.16 L1 (Zhao et al. 2017)"),

@@ -1,4 +1,4 @@
-"""Losses on the pixels themselves: L1, L2, Charbonnier, SSIM, MS-SSIM and the mixture of Zhao et al. 2017.
+"""Losses on the pixels themselves: L1, L2, Charbonnier, of means, SSIM, MS-SSIM, Zhao et al. 2017.
 
 Every function takes (restored, target), float32 RGB ``[N, 3, H, W]`` in 0..1, not clamped, and gives the mean over
 the batch as a float32 scalar. Pictures that are equal have the loss 0, the Charbonnier loss apart.
@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from styletransfer.core.errors import SettingsError
 
 CHARBONNIER_EPSILON = 1e-3
+PYRAMID_PX = (4, 8, 16)
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -65,6 +66,20 @@ def charbonnier(restored: Tensor, target: Tensor) -> Tensor:
     """
     check_pair(restored, target)
     return ((restored - target).square() + CHARBONNIER_EPSILON**2).sqrt().mean()
+
+
+def pyramid(restored: Tensor, target: Tensor) -> Tensor:
+    """L1 of the means of 4×4, 8×8 and 16×16 pixels, averaged: what noise and JPEG leave in flat areas.
+
+    It is small beside the error of single pixels, and what a style network makes strokes of.
+
+    Raises:
+        SettingsError: a side is shorter than 16 pixels.
+    """
+    check_pair(restored, target, PYRAMID_PX[-1], "pyramid")
+    error = restored - target
+    levels = [F.avg_pool2d(error, side, side // 2).abs().mean() for side in PYRAMID_PX]
+    return torch.stack(levels).mean()
 
 
 def ssim(restored: Tensor, target: Tensor) -> Tensor:

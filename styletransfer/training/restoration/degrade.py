@@ -22,7 +22,7 @@ Spoil = Callable[[Frame, np.random.Generator], Frame]
 _SPARED = 0.05  # share of webcam frames that are left as they are: a clean one is to stay so
 _BLUR_PX = (0.2, 1.1)  # standard deviation of the optics' blur
 _SHRINK = (0.6, 0.95)  # cameras that enlarge what their sensor gives
-_READ_LEVELS = 6.0  # largest noise at black, grey levels
+_READ_LEVELS = 16.0  # largest noise at black, grey levels: a room in the evening
 _SHOT_LEVELS = 12.0  # largest noise that white has above that
 _WEBCAM_QUALITY = (30, 90)
 
@@ -51,10 +51,10 @@ def add_noise(frame_hwc: Frame, sigma: float, rng: np.random.Generator, is_grey:
     return _to_bytes(frame_hwc + np.float32(sigma) * rng.standard_normal(shape, dtype=np.float32))
 
 
-def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
-    """What a webcam makes of a scene: soft optics, enlarged sensor, noise that grows with light, JPEG.
+def through_optics(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
+    """What reaches a webcam's file of a scene before noise and compression: soft optics, an enlarged sensor.
 
-    Every strength is drawn anew.
+    Nothing that ``clean`` takes back: who sharpens, sharpens what is left of the noise.
     """
     image = Image.fromarray(frame_hwc)
     if rng.random() < 0.6:
@@ -64,7 +64,15 @@ def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
         small = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
         kinds = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
         image = image.resize(small, kinds[rng.integers(2)]).resize(image.size, kinds[rng.integers(2)])
-    light = np.asarray(image, dtype=np.float32)
+    return np.asarray(image)
+
+
+def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
+    """What a webcam adds to what it sees (:func:`through_optics`): noise that grows with light, JPEG.
+
+    Every strength is drawn anew.
+    """
+    light = frame_hwc.astype(np.float32)
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     if rng.random() < 0.3:
         noise = _smeared(noise)

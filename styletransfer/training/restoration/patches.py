@@ -15,7 +15,7 @@ from styletransfer.core.photos import find_photos
 from styletransfer.core.pictures import fit_size, load_picture, resize_frame
 from styletransfer.core.settings_restore import RestoreSettings
 from styletransfer.training.data import EpochOrder, SizedCache, prepare_ahead
-from styletransfer.training.restoration.degrade import Frame, shrink, spoiler, to_grey
+from styletransfer.training.restoration.degrade import Frame, shrink, spoiler, through_optics, to_grey
 
 _LONGEST_PX = 2048  # larger photos are made smaller: their pixels hold little that smaller ones do not
 _CACHE_BYTES = 2 << 30
@@ -93,11 +93,13 @@ class PatchSampler:
         margins = [min(_GRID_PX - 1 if grid else 0, length - side) for length in small.shape[:2]]
         top, left = (int(rng.integers(n - side - m + 1)) for n, m in zip(small.shape[:2], margins, strict=True))
         spoiled = small[top : top + side + margins[0], left : left + side + margins[1]]
+        wanted = target[top * scale :, left * scale :]
+        if self._settings.task == "clean":
+            spoiled = wanted = through_optics(spoiled, rng)
         spoiled = self._spoil(spoiled, rng)
         down, right = (int(rng.integers(margin + 1)) for margin in margins)
         spoiled = spoiled[down : down + side, right : right + side]
-        top, left = (top + down) * scale, (left + right) * scale
-        wanted = target[top : top + side * scale, left : left + side * scale]
+        wanted = wanted[down * scale :, right * scale :][: side * scale, : side * scale]
         turns, is_mirrored = int(rng.integers(4)), rng.random() < 0.5
         patches = [np.rot90(patch, turns) for patch in (spoiled, wanted)]
         first, second = (np.ascontiguousarray(patch[:, ::-1] if is_mirrored else patch) for patch in patches)

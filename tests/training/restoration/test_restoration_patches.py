@@ -33,6 +33,19 @@ def is_part_of(patch, frame):
     return any(np.array_equal(frame[y : y + height, x : x + width], patch) for y, x in places)
 
 
+def test_clean_leaves_the_blur_of_the_optics(photo_folder, monkeypatch):
+    monkeypatch.setattr(patches, "spoiler", lambda settings: lambda frame, rng: frame)
+    paths = find_photos(photo_folder)
+    sampler = PatchSampler(paths, settings(task="clean", scale=1))
+    photos = [load_picture(path).frame_hwc for path in paths]
+    soft = 0
+    for position in range(12):
+        spoiled, target = sampler.pair(position)
+        assert np.array_equal(spoiled, target)
+        soft += not any(is_part_of(view, photo) for view in orientations(target) for photo in photos)
+    assert 0 < soft < 12
+
+
 @pytest.mark.parametrize("told", [{"scale": 4}, {"task": "denoise", "scale": 1}, {"task": "clean", "scale": 1}])
 def test_a_batch_is_a_function_of_seed_and_step(photo_folder, told):
     paths = find_photos(photo_folder)
