@@ -3,8 +3,9 @@
     python benchmarks/clean_flicker.py CLIPS...                          # starry_night, 24 frames of each, 480 pixels
     python benchmarks/clean_flicker.py CLIPS... -m udnie --sigma 16 --quality 40
 
-Every frame gets Gaussian noise of its own and goes through JPEG. Motion is that of the clean clip. "noisy" is how much
-more than the clean clip's own stylization flickers without cleaning; the bar is on flicker against off.
+Every frame gets Gaussian noise of its own and goes through JPEG. Motion is that of the clip itself, whose stylization
+without noise is "clean". "on" is what `video --before` and `webcam --before` do: the network, and the mean over time
+behind it. The bar is on "on" over "off".
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styletransfer.cli.machine import describe
+from styletransfer.cli.stages import Look, stage_factory
 from styletransfer.core import zoo
 from styletransfer.core.damage import add_noise, as_bytes, through_jpeg
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.files import write_bytes
 from styletransfer.media.stability import StabilityMeter
 from styletransfer.media.video import VideoReader
-from styletransfer.runtime.restorer import Restorer
-from styletransfer.runtime.stylizer import Stylizer
+from styletransfer.runtime.chain import load_chain
 
 RESULT = Path(__file__).parent / "results" / "clean_flicker.json"
 BAR_TIMES = 0.7
@@ -40,14 +41,18 @@ def spoil(frame_hwc: Frame, index: int, sigma: float, quality: int) -> Frame:
     return through_jpeg(as_bytes(add_noise(frame_hwc, sigma, (0, index))), quality)
 
 
-def measure(clip: Path, style: Stylizer, cleaner: Restorer, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(clip: Path, style: Path, before: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """The figures of one clip: ``clean`` (no noise), ``off`` and ``on`` (noise, without and with cleaning)."""
     meter = StabilityMeter()
+    plain, cleaning = (
+        stage_factory(load_chain(style, restorers, provider="cpu"), Look()).make(0) for restorers in ([], [before])
+    )
     with VideoReader(clip, longer_side=arguments.size) as reader:
         for frame in itertools.islice(reader, arguments.frames):
             noisy = spoil(frame.frame_hwc, frame.index, arguments.sigma, arguments.quality)
-            outputs = {"clean": style(frame.frame_hwc), "off": style(noisy), "on": style(cleaner(noisy))}
-            meter.add(frame.frame_hwc, outputs)
+            spoiled = frame.with_picture(noisy)
+            outputs = {"clean": plain(frame), "off": plain(spoiled), "on": cleaning(spoiled)}
+            meter.add(frame.frame_hwc, {name: output.frame_hwc for name, output in outputs.items()})
     results = {name: meter.result(name) for name in ("clean", "off", "on")}
     return {
         name: {
@@ -72,9 +77,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=RESULT)
     arguments = parser.parse_args()
     try:
-        style = Stylizer(zoo.resolve(arguments.model), provider="cpu")
-        cleaner = Restorer(zoo.resolve_restorer(arguments.before), provider="cpu")
-        clips = {clip.name: measure(clip, style, cleaner, arguments) for clip in arguments.clips}
+        style, before = zoo.resolve(arguments.model), zoo.resolve_restorer(arguments.before)
+        clips = {clip.name: measure(clip, style, before, arguments) for clip in arguments.clips}
     except StyleTransferError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -5,9 +5,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from styletransfer.core.frames import Frame
     from styletransfer.runtime.chain import Chain
 
@@ -27,47 +30,80 @@ class Look:
     smooth: float = 0.0
 
 
+class Stage(Protocol):
+    """What happens to each frame: called with every one from its first on, in order."""
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The same moment with another picture."""
+
+    def see(self, frame: Frame) -> None:
+        """A frame before the first: what is remembered of it, as far as there is a memory."""
+
+
 @dataclass(frozen=True)
 class StageFactory:
     """Makes stages that begin at any frame of a clip.
 
     Attributes:
-        make: given the index of the first frame, a fresh stage: called with every frame from there on, in order,
-            it returns the same moment with another picture.
-        warm_up_frames: how many frames before the first one a fresh stage is called with, in place of what it
-            would remember; what it makes of them is thrown away.
+        make: given the index of the first frame, a fresh stage.
+        warm_up_frames: how many frames before the first one a fresh stage is to see.
     """
 
-    make: Callable[[int], Callable[[Frame], Frame]]
+    make: Callable[[int], Stage]
     warm_up_frames: int = 0
 
 
-def stage_factory(chain: Chain, look: Look) -> StageFactory:
-    """The stages of a chain with a look.
+class ChainStage:
+    """A chain with a look, and with a memory where noise is removed or the result steadied.
 
-    Frames are steadied after the style and before they are enlarged: blending costs s² times as much afterwards, and
-    what enlarges sees each frame alone and near, so that steady frames stay steady. The motion is that of the cleaned
-    frames, whose flow no noise disturbs.
+    Noise is averaged over time behind the networks that remove it, before the style sees the frame. The result is
+    steadied before it is enlarged: blending costs s² times as much afterwards, and what enlarges sees each frame alone
+    and near, so that steady frames stay steady. The motion is that of the cleaned frames, whose flow no noise disturbs.
     """
 
-    def stage(frame: Frame) -> Frame:
-        return frame.with_picture(chain(frame.frame_hwc, look.strength, look.keep_colors))
+    def __init__(self, chain: Chain, look: Look) -> None:
+        self._chain, self._look = chain, look
+        self._denoiser = self._smoother = None
+        if chain.removes_noise:
+            from styletransfer.media.denoise import TemporalDenoiser
 
-    if not look.smooth:
-        return StageFactory(lambda _: stage)
-    from styletransfer.media.steady import Smoother
+            self._denoiser = TemporalDenoiser()
+        if look.smooth:
+            from styletransfer.media.steady import Smoother
 
-    def make(_: int) -> Callable[[Frame], Frame]:
-        smoother = Smoother(look.smooth)
+            self._smoother = Smoother(look.smooth)
 
-        def steadied(frame: Frame) -> Frame:
-            clean_hwc = chain.clean(frame.frame_hwc)
-            painted_hwc = smoother(clean_hwc, chain.paint(clean_hwc, look.strength, look.keep_colors))
-            return frame.with_picture(chain.enlarge(painted_hwc))
+    @property
+    def memory_frames(self) -> int:
+        """How many frames it remembers."""
+        memories = (self._denoiser, self._smoother)
+        return sum(memory.memory_frames for memory in memories if memory is not None)
 
-        return steadied
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame through the chain."""
+        return frame.with_picture(self._chain.enlarge(self._painted(self._cleaned(frame))))
 
-    return StageFactory(make, Smoother(look.smooth).memory_frames)
+    def see(self, frame: Frame) -> None:
+        """Remember what the next frames depend on."""
+        clean_hwc = self._cleaned(frame)
+        if self._smoother is not None:
+            self._painted(clean_hwc)
+
+    def _cleaned(self, frame: Frame) -> NDArray[np.uint8]:
+        clean_hwc = self._chain.clean(frame.frame_hwc)
+        return clean_hwc if self._denoiser is None else self._denoiser(clean_hwc)
+
+    def _painted(self, clean_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        painted_hwc = self._chain.paint(clean_hwc, self._look.strength, self._look.keep_colors)
+        return painted_hwc if self._smoother is None else self._smoother(clean_hwc, painted_hwc)
+
+
+def stage_factory(chain: Chain, look: Look) -> StageFactory:
+    """The stages of a chain with a look."""
+    first = ChainStage(chain, look)
+    if not first.memory_frames:
+        return StageFactory(lambda _: first)
+    return StageFactory(lambda _: ChainStage(chain, look), first.memory_frames)
 
 
 class SegmentedStage:
@@ -87,7 +123,7 @@ class SegmentedStage:
         self._segment_frames = segment_frames
         self._first_frame = first_frame
         self._before: collections.deque[Frame] = collections.deque(maxlen=factory.warm_up_frames)
-        self._stage: Callable[[Frame], Frame] | None = None
+        self._stage: Stage | None = None
 
     def __call__(self, frame: Frame) -> Frame:
         """The stylized frame; a frame before the first one comes back as it is."""
@@ -97,7 +133,7 @@ class SegmentedStage:
             if self._stage is None or is_start:
                 self._stage = self._factory.make(frame.index)
                 for earlier in self._before:
-                    self._stage(earlier)
+                    self._stage.see(earlier)
             result = self._stage(frame)
         self._before.append(frame)
         return result

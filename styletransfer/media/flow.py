@@ -10,6 +10,7 @@ made by this module; pixels whose partner lies outside the frame are left out.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,17 @@ def luminance(frame_hwc: Frame) -> NDArray[np.uint8]:
     return grey
 
 
+def reduced_luminance(frame_hwc: Frame, longer_side: int) -> NDArray[np.uint8]:
+    """The same with ``longer_side`` pixels at most, 16 at least a side."""
+    cv2 = import_cv2()
+    grey = luminance(frame_hwc)
+    height, width = grey.shape
+    scale = min(1.0, longer_side / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    small: NDArray[np.uint8] = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return small
+
+
 def warp(picture: NDArray[Any], flow_hw2: Flow) -> NDArray[Any]:
     """Bring a picture back along a flow: pixel (x, y) of the result is the picture's at (x, y) + flow, bilinear.
 
@@ -76,16 +88,26 @@ def warp(picture: NDArray[Any], flow_hw2: Flow) -> NDArray[Any]:
     """
     cv2 = import_cv2()
     height, width = flow_hw2.shape[:2]
-    places = flow_hw2 + pixel_grid(height, width)
+    places = cv2.add(flow_hw2, pixel_grid(height, width))
     moved: NDArray[Any] = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return moved
 
 
+def carry(picture: NDArray[Any], flow_hw2: Flow) -> NDArray[Any]:
+    """:func:`warp` for a picture larger than the ones that the flow is of, which is enlarged with its vectors."""
+    cv2 = import_cv2()
+    height, width = picture.shape[:2]
+    flow_hw2 = flow_hw2 * np.array([width / flow_hw2.shape[1], height / flow_hw2.shape[0]], np.float32)
+    return warp(picture, cv2.resize(flow_hw2, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+@functools.lru_cache(maxsize=4)
 def pixel_grid(height: int, width: int) -> Flow:
-    """Each pixel's own place (x, y): float32 ``[H, W, 2]``."""
+    """Each pixel's own place (x, y): float32 ``[H, W, 2]``, shared and not to be written to."""
     grid = np.empty((height, width, 2), np.float32)
     grid[..., 0] = np.arange(width, dtype=np.float32)
     grid[..., 1] = np.arange(height, dtype=np.float32)[:, None]
+    grid.flags.writeable = False
     return grid
 
 

@@ -19,9 +19,10 @@ from styletransfer.core.errors import SettingsError
 from styletransfer.media.flow import (
     FlowEstimator,
     Frame,
+    carry,
     is_cut,
     luminance,
-    pixel_grid,
+    reduced_luminance,
     squared_length,
     warp,
     without_partner,
@@ -56,7 +57,6 @@ class Smoother:
         self.strength = strength
         self._cv2 = import_cv2()
         self._flow = FlowEstimator("fast")
-        self._grid = pixel_grid(0, 0)
         self._small: NDArray[np.uint8] | None = None
         self._shown: Frame | None = None
 
@@ -81,7 +81,7 @@ class Smoother:
         Returns:
             RGB uint8 of the size of ``stylized_hwc``. A new scene, another size: ``stylized_hwc`` itself.
         """
-        small = self._reduced(frame_hwc)
+        small = reduced_luminance(frame_hwc, _FLOW_SIDE)
         before, past, self._small = self._small, self._shown, small
         if before is None or past is None or before.shape != small.shape or past.shape != stylized_hwc.shape:
             self._shown = stylized_hwc
@@ -92,16 +92,8 @@ class Smoother:
             self._shown = stylized_hwc
             return stylized_hwc
         flow[squared_length(flow) < _STILL_PIXELS**2] = 0
-        self._shown = self._blend(stylized_hwc, self._moved(past, flow), self._trust(small, before, flow, lost))
+        self._shown = self._blend(stylized_hwc, carry(past, flow), self._trust(small, before, flow, lost))
         return self._shown
-
-    def _reduced(self, frame_hwc: Frame) -> NDArray[np.uint8]:
-        grey = luminance(frame_hwc)
-        height, width = grey.shape
-        scale = min(1.0, _FLOW_SIDE / max(height, width))
-        size = max(16, round(width * scale)), max(16, round(height * scale))
-        small: NDArray[np.uint8] = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA)
-        return small
 
     def _trust(self, small: Any, before: Any, flow: Any, lost: Any) -> NDArray[np.float32]:
         """How much the past counts, 0 … 1, on the reduced picture."""
@@ -111,18 +103,6 @@ class Smoother:
         trust[lost] = 0
         evened: NDArray[np.float32] = self._cv2.blur(self._cv2.erode(trust, np.ones((3, 3), np.uint8)), (3, 3))
         return evened
-
-    def _moved(self, past: Frame, flow: Any) -> Frame:
-        height, width = past.shape[:2]
-        if self._grid.shape != (height, width, 2):
-            self._grid = pixel_grid(height, width)
-        flow = flow * np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        places = self._cv2.resize(flow, (width, height), interpolation=self._cv2.INTER_LINEAR)
-        places = self._cv2.add(places, self._grid, dst=places)
-        moved: Frame = self._cv2.remap(
-            past, places, None, self._cv2.INTER_LINEAR, borderMode=self._cv2.BORDER_REPLICATE
-        )
-        return moved
 
     def _blend(self, present: Frame, past: Frame, trust: NDArray[np.float32]) -> Frame:
         cv2 = self._cv2

@@ -15,6 +15,8 @@ from styletransfer.runtime.stylizer import Stylizer
 
 Frame = npt.NDArray[np.uint8]
 
+_NOISE_TASKS = ("denoise", "clean")
+
 
 class Chain:
     """Restorers, a style, restorers: each part may be missing. It is for one thread at a time, as its networks are.
@@ -82,6 +84,11 @@ class Chain:
     def provider(self) -> str:
         """Short name of the provider that really runs; of all of them, in order, where they differ."""
         return "/".join(dict.fromkeys(network.provider for network in self._networks))
+
+    @property
+    def removes_noise(self) -> bool:
+        """Whether a restorer before the style is there for noise, which frames of a clip can be averaged against."""
+        return any(restorer.task in _NOISE_TASKS for restorer in self.before)
 
     @property
     def gains_from_warm_up(self) -> bool:

@@ -296,14 +296,21 @@ def test_warm_up_frames_reach_a_fresh_stage_at_every_segment():
     from styletransfer.cli.stages import SegmentedStage, StageFactory
     from styletransfer.core.frames import Frame
 
+    class Witness:
+        """Every result is the list of the frames that it has seen."""
+
+        def __init__(self, index):
+            self.seen = []
+
+        def see(self, frame):
+            self.seen.append(frame.index)
+
+        def __call__(self, frame):
+            self.see(frame)
+            return list(self.seen)
+
     def run(first, start):
-        """Every result is the list of the frames that its stage has seen."""
-
-        def make(index):
-            seen = []
-            return lambda frame: seen.append(frame.index) or list(seen)
-
-        stage = SegmentedStage(StageFactory(make, warm_up_frames=3), segment_frames=10, first_frame=first)
+        stage = SegmentedStage(StageFactory(Witness, warm_up_frames=3), segment_frames=10, first_frame=first)
         picture = np.zeros((1, 1, 3), np.uint8)
         return {i: stage(Frame(picture, Fraction(i), index=i)) for i in range(start, 25)}
 
