@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styletransfer.media.flow import FlowEstimator, Frame, carry, reduced_luminance, squared_length, warp
+from styletransfer.media.flow import (
+    DIFFERENCE_PX,
+    FlowEstimator,
+    Frame,
+    carry,
+    difference,
+    reduced_luminance,
+    stays,
+    warp,
+)
 from styletransfer.media.opencv import import_cv2
 
 _SIDE = 320  # longer side of the pictures that motion is computed on, pixels
@@ -23,9 +32,7 @@ _SHARE = 0.85  # largest, of the frames before
 _FEW_LEVELS, _NOISE_TIMES, _MANY_LEVELS = 3.0, 2.5, 14.0
 _MOVED_LEVELS = 3.0  # more difference than this is motion
 _MOVED_SHARE = 0.01  # of the pixels; with less, nothing moved
-_STILL_LEVELS = 0.7  # so much better must motion explain a pixel than standing still does
-_STILL_PIXELS = 0.25  # shorter motion is none
-_BOX = (5, 5)  # pixels that differences are averaged over: noise is not one of them
+_BETTER_LEVELS = 0.7  # so much must motion explain: some of any noise fits together
 _WINDOW = 9  # pixels; where the colours come from that the past is held within
 _WINDOW_LEVELS = 3  # and how far it may leave them
 
@@ -59,28 +66,22 @@ class TemporalDenoiser:
 
     def _motion(self, small: Any, before: Any) -> NDArray[np.float32] | None:
         """Where the pixels were before; none where nothing moved."""
-        still = self._difference(small, before)
+        still = difference(small, before)
         if float((still > _MOVED_LEVELS).mean()) < _MOVED_SHARE:
             return None
         flow = self._flow(small, before)
-        moved = self._difference(small, warp(before, flow))
-        # In flat places motion is a guess. So is what lies beyond the frame, which looks different.
-        flow[(moved + _STILL_LEVELS > still) | (squared_length(flow) < _STILL_PIXELS**2)] = 0
+        flow[stays(still, difference(small, warp(before, flow)), flow, _BETTER_LEVELS)] = 0
         return flow
-
-    def _difference(self, first: Any, second: Any) -> NDArray[np.float32]:
-        difference: NDArray[np.float32] = self._cv2.blur(self._cv2.absdiff(first, second).astype(np.float32), _BOX)
-        return difference
 
     def _blend(self, frame_hwc: Frame, present: NDArray[np.float32], past: Any) -> NDArray[np.float32]:
         cv2 = self._cv2
-        difference = cv2.transform(cv2.absdiff(present, past), np.full((1, 3), 1 / 3))  # of colours: grey may hide one
-        difference = cv2.dilate(cv2.blur(difference, _BOX), np.ones((3, 3), np.uint8))
-        noise = float(np.median(difference[::4, ::4]))
+        apart = cv2.transform(cv2.absdiff(present, past), np.full((1, 3), 1 / 3))  # of colours: grey may hide one
+        apart = cv2.dilate(cv2.blur(apart, DIFFERENCE_PX), np.ones((3, 3), np.uint8))
+        noise = float(np.median(apart[::4, ::4]))
         if noise > _MANY_LEVELS:  # another scene, or another light
             return present
         usual = min(_FEW_LEVELS + _NOISE_TIMES * noise, _MANY_LEVELS)
-        share = _SHARE * cv2.exp(-np.square(difference / usual))
+        share = _SHARE * cv2.exp(-np.square(apart / usual))
         around = np.ones((_WINDOW, _WINDOW), np.uint8)
         least = cv2.subtract(cv2.erode(frame_hwc, around), _WINDOW_LEVELS)
         most = cv2.add(cv2.dilate(frame_hwc, around), _WINDOW_LEVELS)

@@ -27,12 +27,16 @@ Flow = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 """``[H, W]``."""
 
+DIFFERENCE_PX = (5, 5)
+"""Neighbourhood in which pictures are compared."""
+
 _STILL_PIXELS = 0.25  # longest flow of what counts as not moving
 _STILL_LEVELS = 4.0  # largest change of its smoothed luminance, grey levels
 _STILL_SIGMA = 2.0  # pixels; evens out sensor noise and the codec's
 # Of neighbouring frames of the eight test clips at most 0.20 of the pixels were lost or differed so, of frames five
 # apart 0.39; of frames of different clips at least 0.96.
 _CUT_SHARE, _CUT_LEVELS = 0.65, 24.0
+_NO_MOTION_PIXELS = 0.15  # shorter flow is none: resampling what stands still would blur it
 _FLASH_LEVELS = 60.0  # mean difference, grey levels: light or darkness that no flow explains
 
 
@@ -115,6 +119,26 @@ def squared_length(flow_hw2: Flow) -> NDArray[np.float32]:
     """Of each vector: ``[H, W]``, squared pixels."""
     lengths: NDArray[np.float32] = np.einsum("hwc,hwc->hw", flow_hw2, flow_hw2)
     return lengths
+
+
+def difference(first_hw: NDArray[np.uint8], second_hw: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much two pictures differ around each pixel, grey levels: the mean of 5×5, of which noise is a small part."""
+    cv2 = import_cv2()
+    around: NDArray[np.float32] = cv2.blur(cv2.absdiff(first_hw, second_hw).astype(np.float32), DIFFERENCE_PX)
+    return around
+
+
+def stays(still_hw: NDArray[np.float32], moved_hw: NDArray[np.float32], flow_hw2: Flow, levels: float) -> Mask:
+    """Pixels that standing still explains as well as the flow does, which guesses where there is little to see.
+
+    Args:
+        still_hw: :func:`difference` of the two pictures.
+        moved_hw: of the first and the second brought back along the flow.
+        flow_hw2: from the first to the second; motion too short to be any counts as none.
+        levels: so much better must the flow explain a pixel.
+    """
+    mask: Mask = (moved_hw + levels > still_hw) | (squared_length(flow_hw2) < _NO_MOTION_PIXELS**2)
+    return mask
 
 
 def without_partner(flow_hw2: Flow, back_hw2: Flow, boundaries: bool = True) -> Mask:

@@ -20,10 +20,11 @@ from styletransfer.media.flow import (
     FlowEstimator,
     Frame,
     carry,
+    difference,
     is_cut,
     luminance,
     reduced_luminance,
-    squared_length,
+    stays,
     warp,
     without_partner,
 )
@@ -31,7 +32,8 @@ from styletransfer.media.opencv import import_cv2
 
 _FLOW_SIDE = 480  # longer side of the pictures that flow is computed on, pixels
 _LARGEST_SHARE = 0.8  # of what was shown before, at full strength
-_STILL_PIXELS = 0.12  # shorter flow, on those pictures, is none: resampling what stands still would blur it
+_BETTER_LEVELS = 0.3  # so much must motion explain that standing still does not
+_STILL_LEVELS = 6.0  # what differs less stands still where its motion is not certain: walls, skies
 _DIFFERENT_LEVELS = 14.0  # grey levels of the input's difference at which its past counts by 1/e
 _NEIGHBOURHOOD = 9  # pixels; where the colours come from that the past is held within
 _STROKE = 5  # pixels; finer than this is what blending washes out
@@ -91,8 +93,12 @@ class Smoother:
         if is_cut(small, before, flow, lost):
             self._shown = stylized_hwc
             return stylized_hwc
-        flow[squared_length(flow) < _STILL_PIXELS**2] = 0
-        self._shown = self._blend(stylized_hwc, carry(past, flow), self._trust(small, before, flow, lost))
+        still = difference(small, before)
+        stand = stays(still, difference(small, warp(before, flow)), flow, _BETTER_LEVELS)
+        stand |= lost & (still < _STILL_LEVELS)
+        flow[stand] = 0
+        trust = self._trust(small, before, flow, lost & ~stand)
+        self._shown = self._blend(stylized_hwc, carry(past, flow), trust)
         return self._shown
 
     def _trust(self, small: Any, before: Any, flow: Any, lost: Any) -> NDArray[np.float32]:

@@ -50,6 +50,13 @@ def test_what_stands_still_stops_flickering_and_keeps_its_strokes():
     assert detail(strong[-1]) > 0.6 * detail(outputs[-1])
 
 
+def test_a_flat_wall_stands_still_although_its_noise_moves():
+    rng = np.random.default_rng(0)
+    frames = [np.clip(rng.normal(120, 1, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8) for _ in range(12)]
+    outputs = [painted(frame, seed) for seed, frame in enumerate(frames)]
+    assert changes(play(Smoother(1.0), frames, outputs)) < 0.85 * changes(outputs)
+
+
 def test_strength_zero_changes_nothing():
     frames = [scene()] * 3
     outputs = [painted(frame, seed) for seed, frame in enumerate(frames)]
