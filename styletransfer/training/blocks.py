@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
+from styletransfer.core.errors import ModelError
+
 
 class InstanceNorm(nn.Module):
     """Instance norm with scale and shift (Ulyanov, Vedaldi, Lempitsky 2016).
@@ -69,40 +71,59 @@ class _InstanceNormCPU(torch.autograd.Function):
 
 
 class UpConv(nn.Module):
-    """Nearest-neighbour ↑2 and 3x3 convolution, computed at the low resolution as four phases.
+    """Nearest-neighbour ↑2 and 3x3 convolution, computed at the low resolution as blocks of four pixels.
 
-    Each output phase of "repeat every pixel, then convolve" is a convolution of the small picture whose kernel sums
-    the taps that fall on the same pixel. That is the same function (but for the border, which repeats the outermost
-    pixel) without a full-size intermediate. Unlike a free sub-pixel convolution (Shi et al. 2016) its phases agree
-    on every constant input, which keeps the grid out (Odena et al. 2016).
+    Each pixel of "repeat every pixel, then convolve" is a convolution of the small picture whose kernel sums the taps
+    that fall on the same pixel. The four pixels around a corner where four small ones meet see these four alone, so one
+    2x2 convolution makes them: 16 products for four pixels, where the repeated picture takes 36 and blocks that begin
+    with the small pixels, 3x3 of which they see, as many. It is the same function, but for the border, which repeats
+    the outermost pixel. Unlike a free sub-pixel convolution (Shi et al. 2016) its phases agree on every constant input,
+    which keeps the grid out (Odena et al. 2016).
+
+    Args:
+        inputs: channels.
+        outputs: channels of the picture.
+        bias: add one.
+        pad: repeat the outermost pixel; without, the input has one pixel around the picture already.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: bool = False, pad: bool = True) -> None:
         super().__init__()
+        self.pad = pad
         convolution = nn.Conv2d(inputs, outputs, 3, bias=bias)
         self.weight = convolution.weight
         self.bias = convolution.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to the phases ``[N, 4 · outputs, H, W]``: ``pixel_shuffle`` by 2 makes the picture."""
+        """``[N, inputs, H, W]`` to blocks ``[N, 4 · outputs, H + 1, W + 1]``.
+
+        ``pixel_shuffle`` by 2 makes a picture of them that has one pixel more than twice the size on every side.
+        """
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), phase_kernels(self.weight), bias)
+        x = F.pad(x, (1,) * 4, mode="replicate") if self.pad else x
+        return F.conv2d(x, phase_kernels(self.weight), bias)
 
 
 def phase_kernels(weight: Tensor) -> Tensor:
-    """Kernels of :class:`UpConv`: ``[outputs, inputs, 3, 3]`` to ``[4 · outputs, inputs, 3, 3]``."""
-    # taps[phase, low-resolution offset, tap]: output pixel 2i + phase sees pixels (2i + phase + tap - 1) // 2.
-    taps = weight.new_tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+    """Kernels of :class:`UpConv`: ``[outputs, inputs, 3, 3]`` to ``[4 · outputs, inputs, 2, 2]``."""
+    # taps[phase, small pixel, tap]: output pixel 2i + 1 + phase sees small pixels (2i + phase + tap) // 2 - i.
+    taps = weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
     outputs, inputs = weight.shape[:2]
     kernels = torch.einsum("auk,bvl,oikl->oabiuv", taps, taps, weight)
-    return kernels.reshape(4 * outputs, inputs, 3, 3)
+    return kernels.reshape(4 * outputs, inputs, 2, 2)
 
 
 def base_kernels(phases: Tensor) -> Tensor:
-    """The inverse of :func:`phase_kernels`."""
-    a = phases.reshape(-1, 2, 2, *phases.shape[1:])  # [outputs, phase y, phase x, inputs, 3, 3]
-    rows = torch.stack([a[:, 0, ..., 0, :], a[:, 0, ..., 1, :] - a[:, 1, ..., 2, :], a[:, 1, ..., 2, :]], dim=-2)
-    columns = [rows[:, 0, ..., 0], rows[:, 0, ..., 1] - rows[:, 1, ..., 2], rows[:, 1, ..., 2]]
+    """The inverse of :func:`phase_kernels`.
+
+    Raises:
+        ModelError: the kernels are 3x3: those of files from before 2x2 ones were found to do.
+    """
+    if phases.shape[-1] != 2:
+        raise ModelError("an older version wrote it; write it again from its training: styletransfer export FOLDER")
+    a = phases.reshape(-1, 2, 2, *phases.shape[1:])  # [outputs, phase y, phase x, inputs, 2, 2]
+    rows = torch.stack([a[:, 1, ..., 0, :], a[:, 0, ..., 0, :] - a[:, 1, ..., 0, :], a[:, 0, ..., 1, :]], dim=-2)
+    columns = [rows[:, 1, ..., 0], rows[:, 0, ..., 0] - rows[:, 1, ..., 0], rows[:, 0, ..., 1]]
     return torch.stack(columns, dim=-1)
 
 
@@ -126,14 +147,19 @@ class ConvNorm(nn.Module):
 class UpNorm(nn.Module):
     """:class:`UpConv`, instance norm with one scale and shift for the four phases, ReLU, pixel shuffle."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, pad: bool = True) -> None:
         super().__init__()
-        self.conv = UpConv(inputs, outputs)
+        self.conv = UpConv(inputs, outputs, pad=pad)
         self.norm = InstanceNorm(4 * outputs, share=4)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
+        """``[N, inputs, H, W]`` to ``[N, outputs, 2H + 2, 2W + 2]``, unpadded 2H - 2: a pixel too many around."""
         return F.pixel_shuffle(F.relu(self.norm(self.conv(x))), 2)
+
+
+def inside(x: Tensor) -> Tensor:
+    """``[N, C, H, W]`` without the outermost pixel: ``[N, C, H - 2, W - 2]``."""
+    return x[:, :, 1:-1, 1:-1]
 
 
 class Residual(nn.Module):

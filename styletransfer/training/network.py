@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
-from styletransfer.training.blocks import ConvNorm, GainConv, PlainResidual, Residual, UpConv, UpNorm, phase_kernels
+from styletransfer.training.blocks import (
+    ConvNorm,
+    GainConv,
+    PlainResidual,
+    Residual,
+    UpConv,
+    UpNorm,
+    inside,
+    phase_kernels,
+)
 
 SIZE_MULTIPLE = 4
 """All networks halve the resolution twice."""
@@ -47,12 +56,12 @@ class JohnsonNet(nn.Module):
             ConvNorm(3, quarter, 9), ConvNorm(quarter, half, 3, 2), ConvNorm(half, channels, 3, 2)
         )
         self.body = nn.Sequential(*(Residual(channels) for _ in range(5)))
-        self.up = nn.Sequential(UpNorm(channels, half), UpNorm(half, quarter))
+        self.up = nn.Sequential(UpNorm(channels, half), UpNorm(half, quarter, pad=False))
         self.last = nn.Conv2d(quarter, 3, 9)
 
     def forward(self, photo_bchw: Tensor) -> Tensor:
         """RGB ``[N, 3, H, W]`` 0..255 to the stylized RGB of the same shape."""
-        x = self.up(self.body(self.stem(scale_input(photo_bchw))))
+        x = inside(self.up(self.body(self.stem(scale_input(photo_bchw)))))
         return scale_output(self.last(F.pad(x, (4,) * 4, mode="reflect")))
 
 
@@ -72,20 +81,20 @@ class LiveNet(nn.Module):
         self.down = ConvNorm(16, channels, 3, 2)
         self.body = nn.Sequential(*(Residual(channels) for _ in range(4)))
         self.up = UpNorm(channels, 16)
-        self.last = UpConv(16, 3, bias=True)
+        self.last = UpConv(16, 3, bias=True, pad=False)
         with torch.no_grad():  # a mid-grey start: the tanh is not saturated anywhere
             self.last.weight.mul_(0.1)
             self.last.bias.zero_()  # type: ignore[union-attr]
 
     def forward(self, photo_bchw: Tensor) -> Tensor:
         """RGB ``[N, 3, H, W]`` 0..255 to the stylized RGB of the same shape."""
-        return scale_output(F.pixel_shuffle(self.phases(photo_bchw), 2))
+        return inside(scale_output(F.pixel_shuffle(self.blocks(photo_bchw), 2)))
 
-    def phases(self, photo_bchw: Tensor) -> Tensor:
-        """The output before :func:`scale_output` as the four phases of :class:`UpConv`, ``[N, 12, H/2, W/2]``."""
+    def blocks(self, photo_bchw: Tensor) -> Tensor:
+        """The output before :func:`scale_output` as :class:`UpConv` makes it, ``[N, 12, H/2 + 1, W/2 + 1]``."""
         x = F.relu(self.stem(F.pad(scale_input(photo_bchw), (1,) * 4, mode="reflect")))
-        phases: Tensor = self.last(self.up(self.body(self.down(x))))
-        return phases
+        blocks: Tensor = self.last(self.up(self.body(self.down(x))))
+        return blocks
 
 
 class PlainNet(nn.Module):
@@ -115,11 +124,10 @@ class PlainNet(nn.Module):
         x = self.body(F.relu(self.down(F.relu(self.stem(x)))))
         up_bias: Tensor = self.up.bias.repeat_interleave(4)  # type: ignore[union-attr]
         x = F.pixel_shuffle(F.relu(F.conv2d(x, phase_kernels(self.up.kernels()), up_bias)), 2)
-        margin = PLAIN_PAD // 2 - 3  # of what is left of the padding, all but the pixel that the last one takes
-        x = x[:, :, margin:-margin, margin:-margin]
         last_bias: Tensor = self.last.bias.repeat_interleave(4)  # type: ignore[union-attr]
-        x = F.conv2d(x, phase_kernels(self.last.kernels()), last_bias)
-        return F.pixel_shuffle(x, 2) * PLAIN_SWING + PLAIN_SWING
+        x = F.pixel_shuffle(F.conv2d(x, phase_kernels(self.last.kernels()), last_bias), 2)
+        left = PLAIN_PAD - 3  # of the padding
+        return x[:, :, left:-left, left:-left] * PLAIN_SWING + PLAIN_SWING
 
 
 PLAIN_PAD = 8

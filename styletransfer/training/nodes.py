@@ -67,13 +67,23 @@ class GraphBuilder:
         """Rows and columns on all four sides."""
         return self.add("Pad", x, self.integers(0, 0, pixels, pixels, 0, 0, pixels, pixels), mode=mode)
 
-    def conv(self, x: str, name: str, weight: Tensor, bias: Tensor | None, stride: int = 1, *, zeros: int = 0) -> str:
-        """A convolution with its weights, padded with ``zeros`` pixels of 0 on all four sides."""
+    def conv(
+        self,
+        x: str,
+        name: str,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int = 1,
+        *,
+        zeros: int | tuple[int, int, int, int] = 0,
+    ) -> str:
+        """A convolution, padded with ``zeros`` pixels of 0: on all sides, or (above, left, below, right)."""
         inputs = [x, self.real(f"{name}.weight", weight)]
         if bias is not None:
             inputs.append(self.real(f"{name}.bias", bias))
         kernel = list(weight.shape[2:])
-        return self.add("Conv", *inputs, strides=[stride, stride], kernel_shape=kernel, pads=[zeros] * 4)
+        pads = [zeros] * 4 if isinstance(zeros, int) else list(zeros)
+        return self.add("Conv", *inputs, strides=[stride, stride], kernel_shape=kernel, pads=pads)
 
     def reshape(self, x: str, *parts: str) -> str:
         """Reshape to the parts in a row; 0 keeps a dimension, -1 is what is left over."""
@@ -89,14 +99,24 @@ class GraphBuilder:
         double = self.add("Mul", height, self.integers(2))
         return self.reshape(y, self.integers(0, channels), double, self.integers(-1))
 
+    def inside(self, x: str) -> str:
+        """``[N, C, H, W]`` without the outermost pixel."""
+        return self.add("Slice", x, self.integers(1, 1), self.integers(-1, -1), self.integers(2, 3))
+
     def frame(self) -> str:
         """The input as ``[N, 3, H, W]``, 0..255."""
         return self.cast(self.add("Transpose", INPUT, perm=[0, 3, 1, 2]), self.real_type)
 
-    def write(self, x: str, block: int) -> None:
+    def write(self, x: str, block: int, margin: int = 0, behind: int | None = None) -> None:
         """Bytes ``[N, (row, column, RGB), h, w]``, rows and columns 0..block - 1, to the output ``[N, b·h, b·w, RGB]``.
 
         It is a pixel shuffle on bytes, a quarter of the memory, which ends in the order of the output at once.
+
+        Args:
+            x: the bytes.
+            block: rows and columns of a block.
+            margin: pixels to leave out above and on the left.
+            behind: below and on the right, where it is another number.
         """
         height = self.add("Shape", x, start=2, end=3)
         x = self.reshape(x, self.integers(0, block, 3 * block, -1))
@@ -105,7 +125,11 @@ class GraphBuilder:
         x = self.add("Transpose", x, perm=[0, 2, 1, 3])
         whole = self.add("Mul", height, self.integers(block))
         shape = self.add("Concat", self.integers(0), whole, self.integers(-1, 3), axis=0)
-        self.add("Reshape", x, shape, output=self.output)
+        if not margin:
+            self.add("Reshape", x, shape, output=self.output)
+            return
+        ends = self.integers(margin, margin), self.integers(*[-(margin if behind is None else behind)] * 2)
+        self.add("Slice", self.add("Reshape", x, shape), *ends, self.integers(1, 2), output=self.output)
 
     def model(self, out_size: tuple[str, str] = ("H", "W")) -> onnx.ModelProto:
         """The finished, checked model.

@@ -55,7 +55,7 @@ class _Graph(GraphBuilder):
     def up_block(self, x: str, name: str, module: UpBlock) -> str:
         weight, bias = fold_norm(module.conv.weight, module.norm)
         x = self.conv(x, f"{name}.conv", phase_kernels(weight), bias.repeat_interleave(4), zeros=1)
-        return self.shuffle(self.add("Relu", x), weight.shape[0])
+        return self.inside(self.shuffle(self.add("Relu", x), weight.shape[0]))
 
     def to_bytes(self, x: str) -> str:
         """0..1 to bytes, rounded and cut off at black and white."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from styletransfer.core.errors import SettingsError
 from styletransfer.core.settings_restore import NETWORK_SIZES
-from styletransfer.training.blocks import phase_kernels
+from styletransfer.training.blocks import inside, phase_kernels
 from styletransfer.training.restoration.compact import CompactNet
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -35,7 +35,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` to ``[N, C, 2H, 2W]``."""
         x = F.conv2d(x, phase_kernels(self.conv.weight), padding=1)
-        return F.relu(self.norm(F.pixel_shuffle(x, 2)))
+        return F.relu(self.norm(inside(F.pixel_shuffle(x, 2))))
 
 
 class NormResidual(nn.Module):
