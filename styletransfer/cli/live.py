@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from styletransfer.cli.stages import Cleaner
 from styletransfer.core.errors import StyleTransferError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from styletransfer.cli.shelf import StyleShelf
     from styletransfer.core.frames import Frame
-    from styletransfer.media.denoise import TemporalDenoiser
     from styletransfer.media.view import ViewState
     from styletransfer.runtime.adaptive import SizeController
     from styletransfer.runtime.chain import Chain
@@ -88,7 +88,7 @@ class LiveStage:
         self._make_mask = make_mask
         self._restorers = restorers or Chain()
         self._restorers_hw = (0, 0)  # that they were prepared for
-        self._denoiser: TemporalDenoiser | None = None
+        self._cleaner = Cleaner(self._restorers)
         self._mask: PersonMask | None = None
         self._mask_failed = ""
         self._current = state.style
@@ -119,7 +119,8 @@ class LiveStage:
         self.waits.add(started_s - frame.grabbed_s)
         state = self.state
         picture = self._prepared(frame.frame_hwc, state.mirror)
-        clean = self._cleaned(picture)
+        self._prepare_restorers(picture)
+        clean = self._cleaner(picture)
         worked_wh = self._work_size(clean, state.stroke)
         calm = self._fade is None and worked_wh == self._worked_wh
         self._worked_wh = worked_wh
@@ -139,23 +140,12 @@ class LiveStage:
             picture = resize(picture, fit_size((picture.shape[1], picture.shape[0]), self._size))
         return np.ascontiguousarray(picture[:, ::-1]) if mirror else picture
 
-    def _restorers_for(self, picture: Picture) -> Chain:
-        """The restorers, prepared for the size where that makes them faster."""
+    def _prepare_restorers(self, picture: Picture) -> None:
+        """Prepare the restorers for the size where that makes them faster."""
         size_hw = (picture.shape[0], picture.shape[1])
         if size_hw != self._restorers_hw and self._restorers.gains_from_warm_up:
             self._restorers.warm_up(*size_hw)
             self._restorers_hw = size_hw
-        return self._restorers
-
-    def _cleaned(self, picture: Picture) -> Picture:
-        clean = self._restorers_for(picture).clean(picture)
-        if not self._restorers.removes_noise:
-            return clean
-        if self._denoiser is None:
-            from styletransfer.media.denoise import TemporalDenoiser
-
-            self._denoiser = TemporalDenoiser()
-        return self._denoiser(clean)
 
     def _work_size(self, picture: Picture, stroke: float) -> tuple[int, int]:
         """What the network is to see: smaller for larger strokes, and as small as the frame rate asks for."""

@@ -53,6 +53,27 @@ class StageFactory:
     warm_up_frames: int = 0
 
 
+class Cleaner:
+    """What a chain does before the style, and the mean over time behind it where noise is removed."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain, self._denoiser = chain, None
+        if chain.removes_noise:
+            from styletransfer.media.denoise import TemporalDenoiser
+
+            self._denoiser = TemporalDenoiser()
+
+    @property
+    def memory_frames(self) -> int:
+        """How many frames it remembers."""
+        return 0 if self._denoiser is None else self._denoiser.memory_frames
+
+    def __call__(self, frame_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The next frame as the style is to see it."""
+        clean_hwc = self._chain.clean(frame_hwc)
+        return clean_hwc if self._denoiser is None else self._denoiser(clean_hwc)
+
+
 class ChainStage:
     """A chain with a look, and with a memory where noise is removed or the result steadied.
 
@@ -63,11 +84,7 @@ class ChainStage:
 
     def __init__(self, chain: Chain, look: Look) -> None:
         self._chain, self._look = chain, look
-        self._denoiser = self._smoother = None
-        if chain.removes_noise:
-            from styletransfer.media.denoise import TemporalDenoiser
-
-            self._denoiser = TemporalDenoiser()
+        self._cleaner, self._smoother = Cleaner(chain), None
         if look.smooth:
             from styletransfer.media.steady import Smoother
 
@@ -76,22 +93,17 @@ class ChainStage:
     @property
     def memory_frames(self) -> int:
         """How many frames it remembers."""
-        memories = (self._denoiser, self._smoother)
-        return sum(memory.memory_frames for memory in memories if memory is not None)
+        return self._cleaner.memory_frames + (0 if self._smoother is None else self._smoother.memory_frames)
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame through the chain."""
-        return frame.with_picture(self._chain.enlarge(self._painted(self._cleaned(frame))))
+        return frame.with_picture(self._chain.enlarge(self._painted(self._cleaner(frame.frame_hwc))))
 
     def see(self, frame: Frame) -> None:
         """Remember what the next frames depend on."""
-        clean_hwc = self._cleaned(frame)
+        clean_hwc = self._cleaner(frame.frame_hwc)
         if self._smoother is not None:
             self._painted(clean_hwc)
-
-    def _cleaned(self, frame: Frame) -> NDArray[np.uint8]:
-        clean_hwc = self._chain.clean(frame.frame_hwc)
-        return clean_hwc if self._denoiser is None else self._denoiser(clean_hwc)
 
     def _painted(self, clean_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
         painted_hwc = self._chain.paint(clean_hwc, self._look.strength, self._look.keep_colors)
