@@ -141,7 +141,7 @@ class VideoReader:
         interval = 1 / self.format.rate
         last: Fraction | None = None
         times_s = [float(self.found.pts_s)] if self.found and self._first_index else []
-        repaired = 0
+        repaired, may_have_holes = 0, False
         index = self._first_index - 1
         for index, decoded in enumerate(self._all(), self._first_index):
             tick = decoded.time_base or self.format.time_base
@@ -160,7 +160,10 @@ class VideoReader:
                 continue
             frame = Frame(self._to_rgb(decoded), pts, duration, index)
             if self._mark_every and (index + 1) % self._mark_every == 0:
-                is_clean = not repaired and self._is_clean and not self._holes(times_s)
+                # The whole line is looked at only where its newest stretch gives cause: clips can be hours long.
+                may_have_holes = may_have_holes or bool(self._holes(times_s[-self._mark_every - 1 :]))
+                is_whole = not (may_have_holes and self._holes(times_s))
+                is_clean = not repaired and self._is_clean and is_whole
                 self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), is_clean)
             yield frame
             if index + 1 == self._end:
