@@ -34,29 +34,48 @@ RESTORER = "restorer"
 """Kind of the checkpoints of networks that restore; a style's have none."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands, beside the weights.
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where any training stands, beside the weights.
 
     Attributes:
-        settings: what it was told.
-        painting: what it paints after.
         step: steps done.
         seconds: time spent on them.
-        init: name of the style that it started from, or ``none``.
+        init: name of the network that it started from, or ``none``.
         photos: number of photos in the folder.
         device: what it ran on, in words.
         losses: last losses, averaged over some steps.
     """
 
-    settings: TrainSettings
-    painting: Painting
     step: int
     seconds: float = 0.0
     init: str = "none"
     photos: int = 0
     device: str = ""
     losses: dict[str, float] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """What a model card says of it."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "device": self.device,
+            "init": self.init,
+            "photos": self.photos,
+            "steps_done": self.step,
+        }
+
+
+@dataclass(frozen=True)
+class Progress(Standing):
+    """Where a style's training stands.
+
+    Attributes:
+        settings: what it was told.
+        painting: what it paints after.
+    """
+
+    settings: TrainSettings
+    painting: Painting
 
 
 def build_network(settings: TrainSettings) -> StyleNet:

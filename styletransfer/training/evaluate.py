@@ -23,7 +23,7 @@ from styletransfer.core.artefacts import measure
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.yardstick import CHECKPOINTS, TERMS, Entry, EvaluateSettings, has_passed, is_enough
 from styletransfer.training.data import to_bchw
-from styletransfer.training.losses import STYLE_LAYERS, LossTerms, Objective
+from styletransfer.training.losses import LossTerms, Objective
 from styletransfer.training.optimise import minimise, photo_objective, starting_picture
 from styletransfer.training.vgg import VGGFeatures
 
@@ -32,7 +32,6 @@ Frame = NDArray[np.uint8]
 _TIMED_RUNS = 3
 SETTLE_S = 0.1
 """A runtime's threads spin for a while after a run and would take the optimisation's cores."""
-_JOHNSON_STYLE_WEIGHT = 5.0
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,7 @@ def make_objective(vgg: VGGFeatures, painting_bchw: Tensor, kind: str) -> Object
         painting_bchw: RGB float32 ``[1, 3, H, W]``, 0..255, on the same device.
         kind: ``training``, or ``johnson``: content + 5 · Σ D_l + 1e-6 · TV.
     """
-    objective = Objective(vgg.to(memory_format=torch.channels_last), painting_bchw)
-    if kind == "johnson":
-        objective.layer_weights = dict.fromkeys(STYLE_LAYERS, _JOHNSON_STYLE_WEIGHT)
-    return objective
+    return Objective(vgg.to(memory_format=torch.channels_last), painting_bchw, balanced=kind != "johnson")
 
 
 def seconds_an_iteration(objective: Objective, side: int) -> float:

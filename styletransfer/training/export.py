@@ -66,14 +66,7 @@ def make_card(name: str, progress: Progress) -> ModelCard:
     training = {
         key: value for key, value in vars(settings).items() if key not in ("architecture", "channels", "learning_rate")
     }
-    training |= {
-        "learning_rate": settings.peak_rate,
-        "seconds": round(progress.seconds, 1),
-        "device": progress.device,
-        "init": progress.init,
-        "photos": progress.photos,
-        "steps_done": progress.step,
-    }
+    training |= {"learning_rate": settings.peak_rate, **progress.told()}
     return ModelCard(
         name=name,
         painting=progress.painting,

@@ -30,7 +30,10 @@ def trained(quick):
     optimiser.step()
     painting = Painting("Die Brücke", "E. Munch", "1901", "public domain", "ab" * 32)
     losses = {"content": 1.5, "style": 2.5}
-    return network, optimiser, Progress(settings, painting, 3, 12.5, "the_scream", 77, "a CPU", losses)
+    progress = Progress(
+        settings, painting, step=3, seconds=12.5, init="the_scream", photos=77, device="a CPU", losses=losses
+    )
+    return network, optimiser, progress
 
 
 def names(folder):

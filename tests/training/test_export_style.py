@@ -42,7 +42,17 @@ def build(name, channels=16):
 
 def make_bridge_card(name, channels=16):
     settings = TrainSettings(architecture=name, channels=channels, steps=500)
-    return make_card("bridge", Progress(settings, PAINTING, 400, 61.25, "the_scream", 2500, "a CPU", {"style": 9.97}))
+    progress = Progress(
+        settings,
+        PAINTING,
+        step=400,
+        seconds=61.25,
+        init="the_scream",
+        photos=2500,
+        device="a CPU",
+        losses={"style": 9.97},
+    )
+    return make_card("bridge", progress)
 
 
 @pytest.fixture

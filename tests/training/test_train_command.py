@@ -43,7 +43,7 @@ def make_style(quick, path, **changes):
     settings = quick(**changes)
     torch.manual_seed(5)
     network = build_network(settings)
-    export_style(network, make_card(path.stem, Progress(settings, Painting("Made up"), 1)), path)
+    export_style(network, make_card(path.stem, Progress(settings, Painting("Made up"), step=1)), path)
     return network
 
 

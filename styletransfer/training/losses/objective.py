@@ -79,6 +79,8 @@ class Objective:
         vgg: the loss network; its dtype is the one that the features are computed in.
         painting_bchw: RGB ``[1, 3, H, W]``, 0..255, at the size that sets the strokes.
         content_weight, style_weight, tv_weight, smooth_weight: weights of the terms.
+        balanced: whether painting and layers are evened out so; else each D_l counts ``style_weight`` times, as in
+            Johnson et al.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Objective:
         style_weight: float = 5.0,
         tv_weight: float = 1e-6,
         smooth_weight: float = 10.0,
+        balanced: bool = True,
     ) -> None:
         self.vgg = vgg
         self.content_weight = content_weight
@@ -98,6 +101,9 @@ class Objective:
         with torch.no_grad():
             features = vgg(painting_bchw)
             self.painting_grams = {name: gram_matrix(features[name]) for name in STYLE_LAYERS}
+        self.layer_weights = dict.fromkeys(STYLE_LAYERS, style_weight)
+        if not balanced:
+            return
         layer_energy = {name: float(gram.square().mean()) for name, gram in self.painting_grams.items()}
         energy = max(sum(layer_energy.values()), 1e-6)
         scale = style_weight * (STYLE_UNIT / energy) ** ENERGY_POWER

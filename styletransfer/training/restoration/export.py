@@ -55,11 +55,7 @@ def make_card(name: str, progress: RestoreProgress, size_multiple: int) -> Model
         "layers": settings.depth,
         "image_size": settings.side,
         "learning_rate": settings.peak_rate,
-        "seconds": round(progress.seconds, 1),
-        "device": progress.device,
-        "init": progress.init,
-        "photos": progress.photos,
-        "steps_done": progress.step,
+        **progress.told(),
     }
     return ModelCard(
         name=name,

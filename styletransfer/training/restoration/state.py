@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from styletransfer.core.errors import CheckpointError
 from styletransfer.core.settings_restore import RestoreSettings
 from styletransfer.training.checkpoint import (
     RESTORER,
+    Standing,
     damage_explained,
     read_checkpoint,
     read_state,
@@ -25,26 +26,14 @@ from styletransfer.training.restoration.networks import RestoreNet, build_restor
 
 
 @dataclass(frozen=True)
-class RestoreProgress:
-    """Where a training stands, beside the weights.
+class RestoreProgress(Standing):
+    """Where a training stands.
 
     Attributes:
         settings: what it was told.
-        step: steps done.
-        seconds: time spent on them.
-        init: name of the network that it started from, or ``none``.
-        photos: number of photos.
-        device: what it ran on, in words.
-        losses: last losses, averaged over some steps.
     """
 
     settings: RestoreSettings
-    step: int
-    seconds: float = 0.0
-    init: str = "none"
-    photos: int = 0
-    device: str = ""
-    losses: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,14 @@ def made(tmp_path, tiny):
         settings = tiny(**told)
         torch.manual_seed(4)
         network = build_from(settings).eval()
-        progress = RestoreProgress(settings, 7, 12.34, "none", 399, "a CPU", {"total": 0.0123456, "l1": 0.0123456})
+        progress = RestoreProgress(
+            settings,
+            step=7,
+            seconds=12.34,
+            photos=399,
+            device="a CPU",
+            losses={"total": 0.0123456, "l1": 0.0123456},
+        )
         path = tmp_path / "made.onnx"
         export_restorer(network, make_card("made", progress, network.size_multiple), path, half)
         return network, path

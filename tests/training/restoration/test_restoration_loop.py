@@ -106,7 +106,9 @@ def test_a_styles_checkpoint_is_none_of_ours(tmp_path, quick):
     from styletransfer.training.checkpoint import Progress, build_network
 
     network = build_network(quick())
-    path = save_style(tmp_path, network, torch.optim.Adam(network.parameters()), Progress(quick(), Painting("x"), 1))
+    path = save_style(
+        tmp_path, network, torch.optim.Adam(network.parameters()), Progress(quick(), Painting("x"), step=1)
+    )
     with pytest.raises(CheckpointError, match="checkpoint of a style"):
         load_progress(path)
 
