@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from styletransfer.cli.bench import parse_size
 from styletransfer.cli.chains import find_restorers
-from styletransfer.cli.machine import cores, describe
+from styletransfer.cli.machine import describe
 from styletransfer.cli.measure import measure_interleaved
 from styletransfer.core import zoo
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import SettingsError, StyleTransferError
 from styletransfer.core.files import write_bytes
 from styletransfer.core.panels import Panel, draw_panels

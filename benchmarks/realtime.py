@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styletransfer.cli.bench import parse_size
-from styletransfer.cli.machine import cores, describe
+from styletransfer.cli.machine import describe
 from styletransfer.cli.measure import gmacs, measure_interleaved, stage_times
 from styletransfer.core import zoo
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.files import write_bytes
 from styletransfer.runtime.providers import available

@@ -22,8 +22,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from styletransfer.cli.machine import cores, describe
+from styletransfer.cli.machine import describe
 from styletransfer.core import zoo
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import StyleTransferError
 from styletransfer.core.files import write_bytes
 from styletransfer.core.frames import Frame

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from styletransfer.cli.clip import ClipOptions, ClipResult, stylize_clip, stylize_in_segments, stylize_rest
 from styletransfer.cli.common import progress, warn
-from styletransfer.cli.machine import cores
 from styletransfer.cli.targets import named
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import remove_leftovers
 
@@ -156,6 +157,8 @@ class Batch:
             self._journals[root] = journal
             for sentence in journal.notes:
                 warn(sentence)
+        # Now, while no thread is at work: a temporary name does not say whose it is.
+        remove_leftovers(job.target for job in self._jobs if job.is_journaled)
 
     def _say_what_was_lost(self) -> None:
         if self._farm is not None and self._farm.session.lost:
@@ -163,12 +166,15 @@ class Batch:
 
     def _run_in_threads(self, workers: int) -> None:
         with ThreadPoolExecutor(workers, thread_name_prefix="clip") as pool:
-            waiting: set[Future[None]] = {pool.submit(self._do, job) for job in self._jobs}
+            jobs = iter(self._jobs)
+            # A few at a time: waiting looks at every one of them.
+            waiting: set[Future[None]] = {pool.submit(self._do, job) for job in itertools.islice(jobs, 2 * workers)}
             while waiting:
                 # With a time limit, because Windows delivers Ctrl-C between two waits only.
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
+                waiting |= {pool.submit(self._do, job) for job in itertools.islice(jobs, len(finished))}
 
     def _do(self, job: Job) -> None:
         if self._stop.is_set():
@@ -214,8 +220,6 @@ class Batch:
                 advance(frames)
 
             tick(0)
-            if entry is not None:
-                remove_leftovers(job.target)
             if entry is None or not job.is_long:
                 if self._farm is not None:
                     result = self._farm.stylize_clip(job.source, job.target, job.model, tick)
@@ -272,6 +276,7 @@ class _Bars:
         self._is_many = is_many
         self._progress = progress()
         self._mutex = threading.Lock()
+        self._failed = 0
         self._overall: Any = None
 
     def __enter__(self) -> None:
@@ -309,9 +314,9 @@ class _Bars:
         import typer
 
         with self._mutex:
+            self._failed += job.status == FAILED
             if self._overall is not None:
-                failed = sum(other.status == FAILED for other in self._jobs)
-                self._progress.update(self._overall, advance=1, note=f"{failed} failed" if failed else "")
+                self._progress.update(self._overall, advance=1, note=f"{self._failed} failed" if self._failed else "")
             if job.status == SKIPPED:
                 typer.echo(f"{job.target}: finished by an earlier run")
             if job.result is None:

@@ -66,9 +66,10 @@ def bench(
     meanwhile does so for all of them. fps is 1 / mean time of a frame. The last column is the rate of
     the network's multiply-adds as a share of what numpy's matrix product reaches in the same run.
     """
-    from styletransfer.cli.machine import cores, describe
+    from styletransfer.cli.machine import describe
     from styletransfer.cli.measure import tune_threads
     from styletransfer.core import zoo
+    from styletransfer.core.cores import cores
     from styletransfer.core.files import write_bytes
     from styletransfer.runtime.roofline import matrix_product_rate
 

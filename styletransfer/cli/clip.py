@@ -288,5 +288,6 @@ def check_target(source: Path, target: Path, format: VideoFormat, options: ClipO
 
 def warm_up(chain: Chain, reader: VideoReader) -> None:
     """Prepare the networks for a clip's size, where that makes them faster."""
-    if chain.provider != "cpu":  # which needs no preparation for a size
+    # Also where a faster provider would be found on the way: a clip is not to change in its middle.
+    if chain.provider != "cpu" or chain.gains_from_warm_up:
         chain.warm_up(reader.format.height, reader.format.width)

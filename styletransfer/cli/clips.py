@@ -106,7 +106,8 @@ def _job(
     job = Job(clip.source, style, model, target, root, facts.frames, is_journaled, is_long and is_journaled)
     scale = options.size / max(facts.width, facts.height, 1) if options.size is not None else 1.0
     scale *= options.restorers.scale
-    job.expected_bytes = int(facts.frames * facts.width * facts.height * scale**2 * _BITS_A_PIXEL / 8)
+    bits_a_pixel = options.encoder.bits_a_pixel(target)
+    job.expected_bytes = int(facts.frames * facts.width * facts.height * scale**2 * bits_a_pixel / 8)
     return job
 
 
@@ -167,9 +168,6 @@ class _Names:
         folder = root / clip.relative.parent
         return self._taken.free_name(folder, clip.relative.stem, style, suffix, is_plain), root
 
-
-_BITS_A_PIXEL = 1.2
-"""Of stylized video at the default quality: 0.9 to 1.7 where it was measured; see :func:`check_space`."""
 
 _LEAST_FREE = 50_000_000
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from styletransfer import __version__
 from styletransfer.cli.clip import ClipOptions, ClipResult, Progress, Rest, check_target
-from styletransfer.cli.machine import cores
 from styletransfer.cli.pieces import Failed, Made, Networks, Order, Piece, make_file, make_segments
 from styletransfer.core import errors
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import ClusterError, StyleTransferError
 from styletransfer.core.files import atomic_path, write_bytes
 
@@ -89,20 +89,34 @@ class Farm:
         with _Tasks(self, source) as tasks:
             return _Clip(order, tasks, journal, entry, progress).finish(segments, mark, format)
 
-    def uploaded(self, source: Path) -> SharedFile:
-        """The clip with its content in the object store, for machines that do not see its path."""
+    def upload(self, source: Path) -> None:
+        """Put the clip's content into the object store, for machines that do not see its path."""
+        clip = self.known(source)
+        if not clip.chunks:
+            clip = clip.uploaded(self.session.put)  # outside the lock: a long clip takes its time
+            with self._mutex:
+                self._clips[source] = clip
+
+    def known(self, source: Path) -> SharedFile:
+        """The clip, with its content if that was uploaded."""
+        from styletransfer.cluster.files import share
+
         with self._mutex:
-            if not self._clips[source].chunks:
-                self._clips[source] = self._clips[source].uploaded(self.session.put)
+            if source not in self._clips:
+                self._clips[source] = share(source)
             return self._clips[source]
+
+    def forget(self, source: Path) -> None:
+        """Give a finished clip's place in the object store free; orders that are out still hold on to it."""
+        with self._mutex:
+            self._clips.pop(source, None)
 
     def _order(self, source: Path, target: Path, model: Path | None) -> Order:
         from styletransfer.cluster.files import share
 
         restorers = self._options.restorers
+        clip = self.known(source)
         with self._mutex:
-            if source not in self._clips:
-                self._clips[source] = share(source)
             if model not in self._networks:
                 style, before, after = (
                     tuple(share(path).uploaded(self.session.put) for path in paths if path is not None)
@@ -112,7 +126,7 @@ class Farm:
                 threads = None if self.session.uses_gpus else 1
                 networks = Networks(style[0] if style else None, before, after, self._provider, threads)
                 self._networks[model] = networks
-            return Order(__version__, self._clips[source], str(source), target, self._networks[model], self._options)
+            return Order(__version__, clip, str(source), target, self._networks[model], self._options)
 
 
 @contextlib.contextmanager
@@ -139,6 +153,7 @@ class _Tasks:
 
     def __exit__(self, *exception: object) -> None:
         self.cancel(0)
+        self._farm.forget(self._source)
 
     @property
     def numbers(self) -> set[int]:
@@ -151,7 +166,8 @@ class _Tasks:
         return self._session.slots
 
     def add(self, function: Callable[[Order], Made | Failed], order: Order) -> None:
-        """Queue an order."""
+        """Queue an order; its clip goes along where another machine has asked for it."""
+        order = replace(order, clip=self._farm.known(self._source))
         self._out[self._session.submit(function, order)] = (function, order)
 
     def cancel(self, first: int) -> None:
@@ -203,7 +219,8 @@ class _Tasks:
         if isinstance(made, Made):
             return made
         if made.kind == "NotHereError" and not order.clip.chunks:
-            self.add(function, replace(order, clip=self._farm.uploaded(self._source)))
+            self._farm.upload(self._source)
+            self.add(function, order)
             return None
         raise _error(made)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from styletransfer.core.cores import cores
 
 _TELLING_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 ONNXRUNTIME_PACKAGES = (
@@ -49,13 +50,6 @@ def cpu_flags() -> list[str]:
     """Those instruction sets of the processor that matter here; empty where they cannot be read."""
     flags = set(_cpuinfo().get("flags", "").split())
     return [flag for flag in _TELLING_FLAGS if flag in flags]
-
-
-def cores() -> int:
-    """Logical processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus() -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from styletransfer.cli import machine
+from styletransfer.core.cores import cores
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 FRAME_SIZE_WH = (640, 480)
@@ -130,10 +131,10 @@ def _onnxruntime_check() -> Check:
 def processor() -> Iterator[Check]:
     """Processor, cores and graphics cards."""
     section = "machine"
-    cores, flags = machine.cores(), machine.cpu_flags()
+    usable, flags = cores(), machine.cpu_flags()
     yield Check(section, "system", OK, platform.platform())
-    detail = f"{machine.cpu_name()}, {cores} cores" + (f" ({', '.join(flags)})" if flags else "")
-    yield Check(section, "processor", OK, detail, data={"cores": cores, "flags": flags})
+    detail = f"{machine.cpu_name()}, {usable} cores" + (f" ({', '.join(flags)})" if flags else "")
+    yield Check(section, "processor", OK, detail, data={"cores": usable, "flags": flags})
     gpus = machine.gpus()
     for gpu in gpus:
         yield Check(section, "graphics", OK, gpu)

@@ -134,7 +134,9 @@ class SegmentedStage:
         self._factory = factory
         self._segment_frames = segment_frames
         self._first_frame = first_frame
-        self._before: collections.deque[Frame] = collections.deque(maxlen=factory.warm_up_frames)
+        is_whole = not segment_frames and not first_frame  # its one stage sees every frame itself
+        kept = 0 if is_whole else factory.warm_up_frames
+        self._before: collections.deque[Frame] = collections.deque(maxlen=kept)
         self._stage: Stage | None = None
 
     def __call__(self, frame: Frame) -> Frame:

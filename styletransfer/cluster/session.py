@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from styletransfer.core.errors import ClusterError, MissingExtraError
+from styletransfer.core.interrupts import SIGNALS
 
 LOCAL = "local"
 """The address that stands for a Ray of one's own on this machine."""
@@ -244,7 +245,8 @@ def _own_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for name in SIGNALS if (number := getattr(signal, name, None)) is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:

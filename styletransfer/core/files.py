@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
+import functools
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from styletransfer.core.errors import OutputError
+
+_STEM = 40  # characters of a name that its temporary name keeps
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)\.[a-z0-9_]{8}\.part(?P<suffix>|\.[^.]*)", re.DOTALL)  # eight are mkstemp's
 
 
 def explain_os_error(error: OSError, path: Path) -> OutputError:
@@ -35,16 +39,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:_STEM]}.", suffix=f".part{path.suffix}", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise explain_os_error(error, path) from error
     temporary = Path(name)
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes files private
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
         temporary.replace(path)
     except OSError as error:
         if error.filename not in (None, name, str(path)):
@@ -54,12 +56,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of ``path`` under temporary names; nobody else may be writing it."""
-    if path.parent.is_dir():
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left of these under temporary names; nobody may be writing one of them."""
+    folders: dict[Path, set[tuple[str, str]]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, set()).add((path.stem[:_STEM], path.suffix))
+    for folder, known in folders.items():
         with contextlib.suppress(OSError):
-            for left in path.parent.glob(f".{glob.escape(path.stem[:40])}.*.part{glob.escape(path.suffix)}"):
-                left.unlink()
+            for left in folder.iterdir():
+                match = _TEMPORARY.fullmatch(left.name)
+                if match is not None and (match["stem"], match["suffix"]) in known:
+                    left.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -70,3 +77,11 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+@functools.cache
+def _umask() -> int:
+    """The process's mask, read once: it can only be read by setting it, which the files of other threads would see."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -11,10 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C, `kill`, a closed terminal; Windows has not all of them."""
+
 
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or `kill`, where it acts like one) sets; the second interrupts at once.
+    """An event that the first Ctrl-C (or what acts like it) sets; the second interrupts at once.
 
     Signals that are ignored or that somebody else handles are left alone, and so is everything outside the main
     thread, where Python delivers none.
@@ -23,7 +26,8 @@ def interruption() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+    known = [getattr(signal, name, None) for name in SIGNALS]
+    numbers = [n for n in known if n is not None and signal.getsignal(n) is signal.default_int_handler]
 
     def on_interrupt(number: int, _: object) -> None:
         event.set()

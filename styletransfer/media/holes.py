@@ -26,6 +26,12 @@ class Hole:
     frames: int
 
 
+def has_long_step(times_s: Sequence[Fraction | float]) -> bool:
+    """Whether a stretch of a clip's time line has a step that would be a hole if the whole line had few of them."""
+    steps = [float(after - before) for before, after in itertools.pairwise(times_s)]
+    return bool(steps) and max(steps) > _STEPS * statistics.median(steps)
+
+
 def find_holes(times_s: Sequence[Fraction | float]) -> list[Hole]:
     """Where frames of a clip of steady rate are missing; none where the rate is not steady, or nothing is.
 

@@ -299,10 +299,11 @@ class Journal:
             self._base.execute("begin immediate")
             try:
                 yield self._base
+                self._base.execute("commit")
             except BaseException:
-                self._base.execute("rollback")
+                if self._base.in_transaction:  # a full disk has ended it already
+                    self._base.execute("rollback")
                 raise
-            self._base.execute("commit")
 
 
 def _size(path: Path) -> int | None:

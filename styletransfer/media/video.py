@@ -20,7 +20,7 @@ from styletransfer.core.errors import InputError, SettingsError
 from styletransfer.core.frames import Frame
 from styletransfer.media.convert import Deinterlacer, RgbConverter
 from styletransfer.media.format import DEFAULT_RATE
-from styletransfer.media.holes import Hole, find_holes
+from styletransfer.media.holes import Hole, find_holes, has_long_step
 from styletransfer.media.opening import VIDEO_SUFFIXES, announced_frames, first_video, open_container
 
 if TYPE_CHECKING:
@@ -140,7 +140,9 @@ class VideoReader:
         """
         interval = 1 / self.format.rate
         last: Fraction | None = None
-        times_s = [float(self.found.pts_s)] if self.found and self._first_index else []
+        times_s: list[float] = []  # filled only where a gap means something: a camera's stream has no end
+        if self._hides_gaps and self.found and self._first_index:
+            times_s.append(float(self.found.pts_s))
         repaired, may_have_holes = 0, False
         index = self._first_index - 1
         for index, decoded in enumerate(self._all(), self._first_index):
@@ -155,14 +157,15 @@ class VideoReader:
                 repaired += index > 0
             self._corrupt |= decoded.is_corrupt
             last = pts
-            times_s.append(float(pts))
+            if self._hides_gaps:
+                times_s.append(float(pts))
             if index < self._start:
                 continue
             frame = Frame(self._to_rgb(decoded), pts, duration, index)
             if self._mark_every and (index + 1) % self._mark_every == 0:
                 # The whole line is looked at only where its newest stretch gives cause: clips can be hours long.
-                may_have_holes = may_have_holes or bool(self._holes(times_s[-self._mark_every - 1 :]))
-                is_whole = not (may_have_holes and self._holes(times_s))
+                may_have_holes = may_have_holes or has_long_step(times_s[-self._mark_every - 1 :])
+                is_whole = not (may_have_holes and find_holes(times_s))
                 is_clean = not repaired and self._is_clean and is_whole
                 self.marks[index] = Mark(index, pts, crc32(frame.frame_hwc.data), is_clean)
             yield frame
@@ -283,7 +286,7 @@ class VideoReader:
             self.warnings.append(f"{self.path}: damaged in places; the {frames} readable frames were kept")
         elif missing := self._missing():
             self.warnings.append(f"{self.path}: cut off ({missing}); the {frames} readable frames were kept")
-        elif holes := self._holes(times_s):
+        elif holes := find_holes(times_s):
             self.warnings.append(
                 f"{self.path}: {_describe(holes)}; the {frames} readable frames were kept, in their places"
             )
@@ -292,9 +295,10 @@ class VideoReader:
                 f"{self.path}: frames without usable time stamp ({repaired}) follow the one before at the average rate"
             )
 
-    def _holes(self, times_s: list[float]) -> list[Hole]:
-        # Only of a format whose reader passes over what is damaged: elsewhere a pause is a pause.
-        return find_holes(times_s) if "matroska" in self._container.format.name else []
+    @property
+    def _hides_gaps(self) -> bool:
+        """Whether the format's reader passes over what is damaged: elsewhere a pause is a pause."""
+        return "matroska" in self._container.format.name
 
     def _missing(self) -> str:
         """What the file announces and does not hold, empty where all is there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import MissingExtraError, ModelError, ProviderError, SettingsError
 from styletransfer.runtime.options import cuda_options, openvino_options, tensorrt_options
 
@@ -241,9 +241,5 @@ def _default_threads() -> int:
 
     onnxruntime counts the machine's cores, and in a container with fewer its threads then fight each other.
     """
-    total = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        allowed = min(allowed, max(1, math.ceil(int(quota) / int(period))))
-    return 0 if allowed >= total else allowed
+    allowed = cores()
+    return 0 if allowed >= (os.cpu_count() or 1) else allowed

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from styletransfer.core.card import Painting
-from styletransfer.core.errors import CheckpointError, SettingsError
+from styletransfer.core.errors import CheckpointError, DivergedError, SettingsError
 from styletransfer.core.files import explain_os_error
 from styletransfer.core.settings import TrainSettings
 from styletransfer.training.network import NETWORKS, StyleNet
@@ -108,7 +108,13 @@ def write_checkpoint(
 
     Raises:
         OutputError: it cannot be written (permission, full disk); the one before it is kept.
+        DivergedError: a weight is not finite; the one before it is kept.
     """
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise DivergedError(
+            f"after {step} steps weights are no numbers any more: training diverged. Try half the learning rate "
+            f"(--learning-rate); the last checkpoint in {folder} is from before"
+        )
     target = folder / f"checkpoint-{step:06d}"
     partial = folder / f"{target.name}.partial"
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from styletransfer.core.card import Painting
+from styletransfer.core.cores import cores
 from styletransfer.core.download import file_sha256
 from styletransfer.core.errors import CheckpointError, DivergedError
 from styletransfer.core.photos import find_photos
@@ -134,7 +134,7 @@ def train(  # noqa: PLR0915
     log = StepLog(paths.work / LOG_NAME, progress.step)
     recent: list[dict[str, float]] = []
     started = time.perf_counter() - progress.seconds
-    workers = max(1, min(8, (os.cpu_count() or 2) // 2))
+    workers = max(1, min(8, cores() // 2))
     with log:
         for step, batch in enumerate(sampler.batches(progress.step, settings.steps, workers), progress.step):
             for group in optimiser.param_groups:

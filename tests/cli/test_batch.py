@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from clips import look_at, make_clip
 
+from styletransfer.core.frames import Frame
 from styletransfer.media.journal import Journal
 
 FRAMES = 300  # two segments and a half
@@ -86,7 +87,7 @@ def test_what_kill_9_leaves_goes_on_and_ends_as_if_nothing_had_happened(video, k
         assert results(out) == [], "nothing stands under its final name before it is complete"
         with sqlite3.connect(out / ".styletransfer" / "journal.sqlite") as base:
             assert base.execute("select sum(frames) from segment").fetchone() == (kept,)
-    (out / ".long.x1y2z3.part.mp4").write_bytes(b"what a kill during the last step leaves")
+    (out / ".long.x1y2z3w4.part.mp4").write_bytes(b"what a kill during the last step leaves")
     outcome = video(folder, "-o", out, "--report", tmp_path / "report.json")
     assert outcome.status == 0, outcome.err
     assert f"long.mp4: {FRAMES} frames (240 of them by an earlier run)" in outcome.out
@@ -294,7 +295,6 @@ def test_what_a_container_cannot_hold_is_told_before_the_work(video, folder, tmp
 
 def test_warm_up_frames_reach_a_fresh_stage_at_every_segment():
     from styletransfer.cli.stages import SegmentedStage, StageFactory
-    from styletransfer.core.frames import Frame
 
     class Witness:
         """Every result is the list of the frames that it has seen."""
@@ -322,3 +322,35 @@ def test_warm_up_frames_reach_a_fresh_stage_at_every_segment():
     assert {i: resumed[i] for i in range(10, 25)} == {i: whole[i] for i in range(10, 25)}
     with contextlib.suppress(KeyError):
         assert isinstance(resumed[8], Frame), "handed on as it is: its result counts for nothing"
+
+
+def test_a_clip_does_not_remove_what_another_thread_is_writing(video, tmp_path):
+    name = "2024-07-15 Family holiday in the mountains, part"  # the same first forty characters
+    (tmp_path / "in").mkdir()
+    for index in range(6):
+        make_clip(tmp_path / "in" / f"{name} {index}.mp4", rate=Fraction(25))
+        make_clip(tmp_path / "in" / f"holiday.{index}.mp4", rate=Fraction(25))
+    make_clip(tmp_path / "in" / "holiday.mp4", rate=Fraction(25))
+    outcome = video(tmp_path / "in", "-o", tmp_path / "out", "--jobs", "4")
+    assert outcome.status == 0, outcome.err
+    assert len(results(tmp_path / "out")) == 13
+
+
+def test_the_room_that_is_needed_goes_by_codec_and_quality(tmp_path):
+    from styletransfer.media.codecs import EncoderSettings
+
+    def bits(codec="", crf=None):
+        return EncoderSettings(codec, crf).bits_a_pixel(tmp_path / "x.mov")
+
+    assert bits("prores") > 2 * bits() > 4 * bits(crf=30) and bits(crf=12) == pytest.approx(2 * bits())
+
+
+def test_a_clip_in_one_piece_keeps_no_frames_for_later_ones():
+    from styletransfer.cli.stages import SegmentedStage, StageFactory
+
+    factory = StageFactory(lambda _: lambda frame: frame, warm_up_frames=45)
+    frames = [Frame(np.zeros((2, 2, 3), np.uint8), Fraction(index), index=index) for index in range(50)]
+    stage = SegmentedStage(factory)
+    held = [sys.getrefcount(frame) for frame in frames]
+    assert all(stage(frame) is frame for frame in frames)
+    assert [sys.getrefcount(frame) for frame in frames] == held

@@ -69,7 +69,7 @@ def test_models_as_options_stages_and_shares():
 
 
 def test_one_thread_is_not_compared_with_all_cores(monkeypatch):
-    monkeypatch.setattr("styletransfer.cli.machine.cores", lambda: 4)
+    monkeypatch.setattr("styletransfer.core.cores.cores", lambda: 4)
     done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--threads", "1", "--no-stages", "--json", "-")
     (row,) = json.loads(done.out)["results"]
     assert "share_of_matrix_product" not in row and "stages_ms" not in row and "gmac" in row
@@ -77,7 +77,7 @@ def test_one_thread_is_not_compared_with_all_cores(monkeypatch):
 
 def test_tuning_threads_is_remembered(tmp_path, monkeypatch):
     monkeypatch.setenv("STYLETRANSFER_CACHE", str(tmp_path))
-    monkeypatch.setattr("styletransfer.cli.machine.cores", lambda: 2)
+    monkeypatch.setattr("styletransfer.core.cores.cores", lambda: 2)
     monkeypatch.setattr("styletransfer.runtime.tuning.least_seconds", lambda runs, rounds: {"2": 0.02, "1": 0.01})
     done = run("bench", TINY, "--size", "64x64", "--repeats", "1", "--tune", "--provider", "cpu")
     assert "threads: 2: 20.0 ms, 1: 10.0 ms (remembered)" in done.out

@@ -18,6 +18,17 @@ def test_the_first_ctrl_c_sets_the_event_and_the_second_interrupts():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_sets_the_event_too():
+    before = signal.signal(signal.SIGHUP, signal.default_int_handler)  # as the command line does
+    try:
+        with interruption() as interrupted:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupted.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -286,6 +286,29 @@ def test_a_damaged_journal_is_set_aside(tmp_path, name):
         assert len(journal.notes) == (name == "journal.sqlite")
 
 
+def test_a_change_that_fails_does_not_stop_the_ones_after_it(tmp_path):
+    with Journal(tmp_path / "out") as journal:
+        entry = entry_of(journal, tmp_path)
+        journal._base.execute("pragma busy_timeout = 10")
+        reader = sqlite3.connect(journal.folder / "journal.sqlite", isolation_level=None)
+        reader.execute("begin")
+        reader.execute("select * from result").fetchall()
+        with pytest.raises(OutputError, match="locked"):
+            journal.stylized(entry, 20, [])
+        reader.close()
+        journal.stylized(entry, 20, [])
+        assert entry_of(journal, tmp_path).status == "stylized"
+
+
+def test_a_full_disk_is_called_that(tmp_path):
+    with Journal(tmp_path / "out") as journal:
+        entry = entry_of(journal, tmp_path)
+        pages = journal._base.execute("pragma page_count").fetchone()[0]
+        journal._base.execute(f"pragma max_page_count = {pages}")
+        with pytest.raises(OutputError, match="the disk is full"):
+            journal.stylized(entry, 20, ["x" * 100_000])
+
+
 def test_a_journal_of_another_version_is_replaced(tmp_path):
     with Journal(tmp_path / "out") as journal:
         entry_of(journal, tmp_path)

@@ -277,6 +277,18 @@ def test_a_hole_in_a_steady_clip_is_told_and_a_varying_rate_is_not(tmp_path, pts
     assert (len(frame_times(source)) == 0) == bool(warning), "pieces of a clip could not tell"
 
 
+def test_marks_behind_holes_say_that_nobody_may_jump_there(tmp_path):
+    missing = {130, 150, 170}  # of one stretch between marks: together too many for it, few for the clip
+    source = make_clip(
+        tmp_path / "in.mkv", pts=[time for time in range(400) if time not in missing], rate=Fraction(25), sound=()
+    )
+    with VideoReader(source, mark_every=60) as reader:
+        for _ in reader:
+            pass
+    assert [mark.is_clean for index, mark in sorted(reader.marks.items()) if index < 130] == [True, True]
+    assert not any(mark.is_clean for index, mark in reader.marks.items() if index > 170)
+
+
 def test_frames_without_usable_times_follow_each_other(tmp_path):
     # AVI holds no presentation times: with B-frames their order is not that of the pictures.
     source = make_clip(tmp_path / "in.avi", rate=Fraction(25), pts=range(30), sound=())

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from styletransfer.core.card import Painting  # noqa: E402
-from styletransfer.core.errors import CheckpointError, OutputError  # noqa: E402
+from styletransfer.core.errors import CheckpointError, DivergedError, OutputError  # noqa: E402
 from styletransfer.training import checkpoint  # noqa: E402
 from styletransfer.training.checkpoint import (  # noqa: E402
     Progress,
@@ -164,3 +165,13 @@ def test_a_failing_save_keeps_the_checkpoint_before_it(tmp_path, trained, monkey
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == ["checkpoint-000003"]
     assert load_checkpoint(find_checkpoint(tmp_path))[1] == progress
+
+
+def test_weights_that_are_no_numbers_do_not_replace_good_ones(tmp_path, trained):
+    network, optimiser, progress = trained
+    save_checkpoint(tmp_path, network, optimiser, progress)
+    with torch.no_grad():
+        next(network.parameters())[0] = math.nan
+    with pytest.raises(DivergedError, match="after 4 steps"):
+        save_checkpoint(tmp_path, network, optimiser, dataclasses.replace(progress, step=4))
+    assert names(tmp_path) == ["checkpoint-000003"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from styletransfer.core.cores import cores
 from styletransfer.core.errors import CheckpointError, DivergedError
 from styletransfer.core.pictures import Picture, save_picture
 from styletransfer.core.settings_restore import RestoreSettings
@@ -81,7 +81,7 @@ def train_restorer(
     preview = _Preview(sampler, settings, device)
     recent: list[dict[str, float]] = []
     started = time.perf_counter() - progress.seconds
-    workers = max(1, min(8, (os.cpu_count() or 2) // 2))
+    workers = max(1, min(8, cores() // 2))
     last_step = progress.step if is_finished(progress) else (settings.steps if not settings.minutes else _FOREVER)
     with StepLog(work / LOG_NAME, progress.step) as log:
         for step, batch in enumerate(sampler.batches(progress.step, last_step, workers), progress.step):
