@@ -24,12 +24,14 @@ from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, 
 
 if TYPE_CHECKING:
     from styletransfer.core.card import Painting
+    from styletransfer.core.frames import FramePair
     from styletransfer.training.checkpoint import Progress
     from styletransfer.training.data import PhotoSampler
     from styletransfer.training.network import StyleNet
     from styletransfer.training.vgg import VGGFeatures
 
 _DEFAULT = TrainSettings()
+_PAIRS, _MOST_CLIPS = 200, 100  # pairs of frames to learn motion from, 1 MB each at 256 pixels
 
 
 def _option(name: str) -> Any:
@@ -64,6 +66,14 @@ def train(
     stability: Annotated[float, typer.Option("--stability", help=help_of(TrainSettings, "stability_weight"))] = (
         _DEFAULT.stability_weight
     ),
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--clips",
+            help="Clips, or folders of them, whose own motion --stability learns from, too; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     style_size: Annotated[int, _option("style_size")] = _DEFAULT.style_size,
     image_size: Annotated[int, _option("image_size")] = _DEFAULT.image_size,
     batch: Annotated[int, _option("batch")] = _DEFAULT.batch,
@@ -85,11 +95,13 @@ def train(
 ) -> None:
     """Train a style on ONE PAINTING and write it as an ONNX file."""
     from styletransfer.core.card import Painting
-    from styletransfer.core.errors import InputError, StoppedError
+    from styletransfer.core.errors import InputError, SettingsError, StoppedError
 
     check_out(out, ".onnx", "a style file's name")
     if not painting.is_file():
         raise InputError(f"{painting}: no such painting")
+    if clips and not stability:
+        raise SettingsError("--clips is for a training against flicker; add --stability 100")
     need_extra("train a style")
     from styletransfer.core.photos import find_photos
     from styletransfer.training.data import load_painting
@@ -116,11 +128,12 @@ def train(
     starts = {} if resume else _starts(init, settings)
     if not steps:
         steps = _saved_steps(work) if resume else STEPS_FROM_A_STYLE if starts else STEPS_FROM_SCRATCH
-    settings = TrainSettings(**asked, steps=steps)
+    pairs = _pairs(clips, settings) if clips else []
+    settings = TrainSettings(**asked, steps=steps, clip_pairs=len(pairs))
     about = Painting(title or painting.stem.replace("_", " ").title(), artist, year, licence)
     every = (preview_every, checkpoint_every)
     trained, where, sampler = _follow(
-        settings, (painting, photos, work), load_lossnet(vgg), about, starts, resume, every, tensorboard
+        settings, (painting, photos, work), load_lossnet(vgg), about, starts, pairs, resume, every, tensorboard
     )
     console = stderr()
     if len(sampler.skipped):
@@ -192,6 +205,31 @@ def _starts(init: str, settings: TrainSettings) -> dict[str, StyleNet]:
     return {Path(init).stem: network}
 
 
+def _pairs(clips: list[Path], settings: TrainSettings) -> list[FramePair]:
+    """Pairs of frames from all over the clips; those that cannot be read are named and left out."""
+    from styletransfer.cli.common import progress, warn
+    from styletransfer.cli.targets import find
+    from styletransfer.core.errors import InputError
+    from styletransfer.media.pairs import find_pairs
+    from styletransfer.media.video import VIDEO_SUFFIXES
+
+    found = [item.source for path in clips for item in find(str(path), None, "", VIDEO_SUFFIXES, "video")]
+    chosen = found[:: -(-len(found) // _MOST_CLIPS)]
+    pairs: list[FramePair] = []
+    with progress() as bar:
+        task = bar.add_task("clips", total=len(chosen), note="")
+        for number, clip in enumerate(chosen):
+            assert clip is not None  # only pictures come from stdin
+            try:
+                pairs += find_pairs(clip, -(-_PAIRS // len(chosen)), settings.image_size, settings.seed + number)
+            except InputError as error:
+                warn(str(error))
+            bar.advance(task)
+    if not pairs:
+        raise InputError(f"{', '.join(map(str, clips))}: no two frames of one scene in there to learn motion from")
+    return pairs
+
+
 def _saved_steps(work: Path) -> int:
     from styletransfer.training.checkpoint import find_checkpoint, load_checkpoint
 
@@ -204,6 +242,7 @@ def _follow(
     vgg: VGGFeatures,
     painting: Painting,
     starts: dict[str, StyleNet],
+    pairs: list[FramePair],
     resume: bool,
     every: tuple[int, int],
     tensorboard: Path | None,
@@ -213,4 +252,6 @@ def _follow(
 
     shown = ("content", "style", "tv", "stability")
     with following(settings.steps, every, tensorboard, shown) as callbacks:
-        return train(settings, Paths(*files), vgg, painting, init=starts, resume=resume, callbacks=callbacks)
+        return train(
+            settings, Paths(*files), vgg, painting, init=starts, pairs=pairs, resume=resume, callbacks=callbacks
+        )

@@ -30,3 +30,20 @@ class Frame:
     def with_picture(self, frame_hwc: NDArray[np.uint8]) -> Frame:
         """The same moment with another picture (RGB uint8 ``[H, W, 3]``, of any size)."""
         return replace(self, frame_hwc=frame_hwc)
+
+
+@dataclass(frozen=True, eq=False)
+class FramePair:
+    """Two neighbouring frames of a clip and the motion between them.
+
+    Attributes:
+        first_hwc: RGB uint8 ``[H, W, 3]``.
+        second_hwc: the next frame, same shape.
+        flow_hw2: float32 ``[H, W, 2]``: where, in pixels to the right and down, the second's pixels are in the first.
+        compared_hw: bool ``[H, W]``: pixels of the second that the first shows, too.
+    """
+
+    first_hwc: NDArray[np.uint8]
+    second_hwc: NDArray[np.uint8]
+    flow_hw2: NDArray[np.float32]
+    compared_hw: NDArray[np.bool_]

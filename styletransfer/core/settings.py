@@ -53,6 +53,7 @@ class TrainSettings:
     stability_weight: float = ranged(
         0.0, "Weight against flicker in video: the painted picture of a moved photo is the moved picture.", 0.0, 1e6
     )
+    clip_pairs: int = ranged(0, "Pairs of frames out of clips that steadiness is learned from, too.", 0, 100_000)
     learning_rate: float = ranged(
         0.0, "Adam's peak learning rate; 0: 3e-3 for live, 2e-3 for plain, 1e-3 for johnson.", 0.0, 1.0
     )

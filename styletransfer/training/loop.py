@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from styletransfer.core.card import Painting
 from styletransfer.core.cores import cores
 from styletransfer.core.download import file_sha256
 from styletransfer.core.errors import CheckpointError, DivergedError
+from styletransfer.core.frames import FramePair
 from styletransfer.core.photos import find_photos
 from styletransfer.core.pictures import Picture, resize_frame, save_picture
 from styletransfer.core.settings import TrainSettings
@@ -28,13 +29,13 @@ from styletransfer.training.checkpoint import (
     load_optimiser,
     save_checkpoint,
 )
-from styletransfer.training.data import PhotoSampler, load_painting
+from styletransfer.training.data import EpochOrder, PhotoSampler, load_painting
 from styletransfer.training.folding import fold_norms
 from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
 from styletransfer.training.network import LiveNet, PlainNet, StyleNet
-from styletransfer.training.steadiness import PICTURES, Disturbance, steadiness_loss
+from styletransfer.training.steadiness import PICTURES, ClipMotion, Disturbance, steadiness_loss
 from styletransfer.training.vgg import VGGFeatures
 
 _BETAS = (0.9, 0.99)  # the default 0.999 remembers the first, enormous gradients for too long
@@ -68,6 +69,7 @@ def train(  # noqa: PLR0915
     painting: Painting,
     *,
     init: Mapping[str, StyleNet] | None = None,
+    pairs: Sequence[FramePair] = (),
     resume: bool = False,
     callbacks: Callbacks | None = None,
 ) -> tuple[StyleNet, Progress, PhotoSampler]:
@@ -81,6 +83,8 @@ def train(  # noqa: PLR0915
         init: networks to start from by name; of several, the one that already has the lowest loss for this painting
             is taken, and a ``live`` one loses its norms where a ``plain`` one is trained. ``None`` or empty: from
             scratch.
+        pairs: ``settings.clip_pairs`` pairs of frames of ``settings.image_size`` pixels, which steadiness is learned
+            from in every second step; in the others, and without any, from moved photos.
         resume: continue from the latest checkpoint in ``paths.work``; the losses then equal an uninterrupted run's.
         callbacks: how to follow and stop it.
 
@@ -130,6 +134,12 @@ def train(  # noqa: PLR0915
     elif init:
         progress = dataclasses.replace(progress, init=_start_from(init, network, objective, sampler))
 
+    def paint(photo_bchw: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            stylized_bchw: Tensor = network(photo_bchw)
+        return stylized_bchw
+
+    unsteadiness = _Unsteadiness(settings.seed, pairs)
     preview = _Preview(sampler, painting_bchw, device)
     log = StepLog(paths.work / LOG_NAME, progress.step)
     recent: list[dict[str, float]] = []
@@ -140,14 +150,10 @@ def train(  # noqa: PLR0915
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, settings, warm=progress.init != "none")
             photo = batch.photos.to(device, non_blocking=True).float()
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                stylized = network(photo)
+            stylized = paint(photo)
             terms = objective(stylized.float(), photo, batch.gradients)
             if settings.stability_weight:
-                disturbance = Disturbance.sample(settings.seed, step, min(PICTURES, settings.batch))
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                    moved = network(disturbance.spoil(disturbance.move(photo[-PICTURES:])))
-                unsteady = steadiness_loss(stylized[-PICTURES:], moved, disturbance)
+                unsteady = unsteadiness(step, paint, photo, stylized)
                 terms = dataclasses.replace(terms, stability=settings.stability_weight * unsteady)
             optimiser.zero_grad(set_to_none=True)
             terms.total().backward()  # type: ignore[no-untyped-call]
@@ -216,6 +222,26 @@ def _check_same(wanted: Progress, saved: Progress) -> None:
                 f"the interrupted training had {entry.name} {theirs}, now it is {ours}; "
                 "give the same options, or leave --resume out to start anew"
             )
+
+
+class _Unsteadiness:
+    """How much what is painted changes between two views of the same things, from photos or from clips."""
+
+    def __init__(self, seed: int, pairs: Sequence[FramePair]) -> None:
+        self._seed, self._pairs = seed, pairs
+        self._order = EpochOrder(len(pairs), seed)
+
+    def __call__(
+        self, step: int, paint: Callable[[Tensor], Tensor], photo_bchw: Tensor, stylized_bchw: Tensor
+    ) -> Tensor:
+        """The loss of a step, of whose photos and stylized photos the last ones are taken."""
+        if self._pairs and step % 2:
+            motion = ClipMotion(self._pairs[next(self._order.candidates(step // 2))])
+            painted = paint(motion.frames(photo_bchw.device))
+            return steadiness_loss(painted[:1], painted[1:], motion)
+        photo_bchw, stylized_bchw = photo_bchw[-PICTURES:], stylized_bchw[-PICTURES:]
+        disturbance = Disturbance.sample(self._seed, step, len(photo_bchw))
+        return steadiness_loss(stylized_bchw, paint(disturbance.spoil(disturbance.move(photo_bchw))), disturbance)
 
 
 class _Preview:

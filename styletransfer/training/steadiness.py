@@ -2,13 +2,14 @@
 
 Between two frames of a clip things move by fractions of a pixel, the sensor's and the codec's noise change, and the
 light drifts. A photo is given the same: :class:`Disturbance` moves it and makes it noisier, and what the network
-paints of that is compared with what it painted of the photo itself, moved likewise. No frame of a clip is needed.
+paints of that is compared with what it painted of the photo itself, moved likewise. No frame of a clip is needed;
+where there are some, :class:`ClipMotion` takes real motion and noise out of them.
 
 Eilertsen, Mantiuk, Unger: Single-frame Regularization for Temporally Stable CNNs (CVPR 2019), transform invariance;
 Wang, Xu, Zhang, Wang, Liu: Consistent Video Style Transfer via Compound Regularization (AAAI 2020), who put motion and
 a change of light together for style transfer. Departures: motions are global affine maps, half of them whole pixels,
-which need no interpolation; JPEG is among the noises; the gradient flows through both pictures. Training on the frames
-of clips (Gupta, Johnson, Alahi, Fei-Fei 2017; Huang et al. 2017) needs clips and their optical flow instead.
+which need no interpolation; JPEG is among the noises; the gradient flows through both pictures. The loss along the
+optical flow of clips is that of Gupta, Johnson, Alahi, Fei-Fei (2017) and Huang et al. (2017), for one pair of frames.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+
+from styletransfer.core.frames import FramePair
 
 PICTURES = 2
 """Pictures of a batch that are painted a second time: the term costs a part of a step, whatever the batch."""
@@ -35,6 +39,16 @@ _NOISE_LEVELS = 5.0  # largest standard deviation, grey levels
 _GAIN, _OFFSET_LEVELS = 0.06, 6.0
 _JPEG_SHARE, _JPEG_QUALITY = 0.5, (40, 95)
 _MARGIN = 8  # pixels at the border that are not compared: both pictures' padding is seen there
+
+
+class Motion(Protocol):
+    """From one picture to another of the same things."""
+
+    def move(self, picture_bchw: Tensor) -> Tensor:
+        """Pictures ``[N, C, H, W]`` as they look after the motion."""
+
+    def compared(self, picture_bchw: Tensor) -> Tensor:
+        """1 where both pictures show the same and no border, else 0: float32 ``[N, 1, H, W]``."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +101,47 @@ class Disturbance:
         return F.affine_grid(theta.to(picture_bchw.device), [n, 1, height, width], align_corners=False)
 
 
-def steadiness_loss(stylized_bchw: Tensor, moved_bchw: Tensor, disturbance: Disturbance) -> Tensor:
+class ClipMotion:
+    """What happened between two frames of a clip.
+
+    Args:
+        pair: the frames and the motion between them.
+    """
+
+    def __init__(self, pair: FramePair) -> None:
+        self._pair = pair
+
+    def frames(self, device: torch.device) -> Tensor:
+        """Both: RGB float32 ``[2, 3, H, W]``, 0..255."""
+        both = torch.from_numpy(np.stack([self._pair.first_hwc, self._pair.second_hwc]))
+        return both.to(device).permute(0, 3, 1, 2).float()
+
+    def move(self, picture_bchw: Tensor) -> Tensor:
+        """What the first frame's picture ``[1, C, H, W]`` looks like in the second; bilinear."""
+        height, width = self._pair.flow_hw2.shape[:2]
+        flow = torch.from_numpy(self._pair.flow_hw2).to(picture_bchw.device)
+        # grid_sample counts from -1 to 1, from edge to edge.
+        x = (torch.arange(width, device=flow.device) + 0.5 + flow[..., 0]) * (2 / width) - 1
+        y = (torch.arange(height, device=flow.device)[:, None] + 0.5 + flow[..., 1]) * (2 / height) - 1
+        grid = torch.stack([x, y], dim=-1)[None]
+        return F.grid_sample(picture_bchw, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def compared(self, picture_bchw: Tensor) -> Tensor:
+        """See :class:`Motion`."""
+        margin = min(_MARGIN, *(side // 8 for side in self._pair.compared_hw.shape))
+        inside = np.zeros_like(self._pair.compared_hw)
+        middle = slice(margin, -margin or None), slice(margin, -margin or None)
+        inside[middle] = self._pair.compared_hw[middle]
+        return torch.from_numpy(inside).to(picture_bchw.device)[None, None].float()
+
+
+def steadiness_loss(stylized_bchw: Tensor, moved_bchw: Tensor, motion: Motion) -> Tensor:
     """Mean squared difference of the moved stylized pictures and the stylized moved ones, where both show the same.
 
     Args:
         stylized_bchw: what the network makes of the photos, ``[N, 3, H, W]``, 0..255.
         moved_bchw: what it makes of the moved and spoiled photos, same shape.
-        disturbance: what was done to those.
+        motion: from those to these.
 
     Returns:
         A float32 scalar, squared grey levels.
@@ -103,8 +151,8 @@ def steadiness_loss(stylized_bchw: Tensor, moved_bchw: Tensor, disturbance: Dist
     """
     if stylized_bchw.shape != moved_bchw.shape:
         raise ValueError(f"stylized {tuple(stylized_bchw.shape)} and moved {tuple(moved_bchw.shape)} differ in shape")
-    compared = disturbance.compared(stylized_bchw)
-    difference = (disturbance.move(stylized_bchw.float()) - moved_bchw.float()) * compared
+    compared = motion.compared(stylized_bchw)
+    difference = (motion.move(stylized_bchw.float()) - moved_bchw.float()) * compared
     return difference.square().sum() / (compared.sum() * stylized_bchw.shape[1]).clamp(min=1)
 
 

@@ -4,12 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from clips import make_clip
 
 torch = pytest.importorskip("torch")
 
 from styletransfer.core.card import Painting  # noqa: E402
+from styletransfer.core.errors import CheckpointError  # noqa: E402
+from styletransfer.core.frames import FramePair  # noqa: E402
 from styletransfer.training.loop import LOG_NAME, Callbacks, Paths, train  # noqa: E402
-from styletransfer.training.steadiness import PICTURES, Disturbance, steadiness_loss  # noqa: E402
+from styletransfer.training.steadiness import PICTURES, ClipMotion, Disturbance, steadiness_loss  # noqa: E402
 
 SIDE = 64
 
@@ -148,16 +151,45 @@ def test_different_shapes_are_refused():
         steadiness_loss(photos(), photos(side=32), shift(0, 0))
 
 
+# ---- along the motion of a clip ----
+
+
+def pair(seed=0, x=3, y=-2, side=32):
+    """Everything in the second frame comes from (x, y) further on in the first."""
+    world = photos(1, 2 * side, seed)[0].permute(1, 2, 0).byte().numpy()
+    first, second = (world[top : top + side, left : left + side] for top, left in ((8, 8), (8 + y, 8 + x)))
+    flow = np.tile(np.array([x, y], np.float32), (side, side, 1))
+    return FramePair(first.copy(), second.copy(), flow, np.ones((side, side), bool))
+
+
+def test_a_clips_motion_brings_the_first_frame_to_the_second():
+    motion = ClipMotion(pair())
+    first, second = motion.frames(torch.device("cpu")).split(1)
+    inside = motion.compared(first)
+    assert inside.shape == (1, 1, 32, 32) and 0.5 < inside.mean() < 0.8
+    torch.testing.assert_close(motion.move(first) * inside, second * inside, atol=1e-2, rtol=0)
+    assert steadiness_loss(first, second, motion) < 1e-3
+    assert steadiness_loss(blocky(first), blocky(second), motion) > 1
+
+
+def test_pixels_without_a_partner_do_not_count():
+    known = pair()
+    known.compared_hw[:, :20] = False
+    known.second_hwc[:, :20] = 0
+    motion = ClipMotion(known)
+    assert steadiness_loss(*motion.frames(torch.device("cpu")).split(1), motion) < 1e-3
+
+
 # ---- in a training ----
 
 
 @pytest.fixture
 def run(tmp_path, painting_file, photo_folder, thin_vgg):
-    def call(work, settings, stop=lambda: False, resume=False):
+    def call(work, settings, stop=lambda: False, resume=False, pairs=()):
         callbacks = Callbacks(stop=stop, preview_every=0, checkpoint_every=0)
         paths = Paths(painting_file, photo_folder, tmp_path / work)
         network, progress, _ = train(
-            settings, paths, thin_vgg(), Painting("Stripes"), callbacks=callbacks, resume=resume
+            settings, paths, thin_vgg(), Painting("Stripes"), callbacks=callbacks, resume=resume, pairs=pairs
         )
         lines = [json.loads(line) for line in (tmp_path / work / LOG_NAME).read_text().splitlines()]
         return network, progress, [{key: line[key] for key in line if key != "seconds"} for line in lines]
@@ -202,6 +234,66 @@ def test_training_with_it_makes_a_steadier_network(run, quick):
 
     plain, steady = (run(f"w{weight}", quick(steps=40, stability_weight=weight))[0] for weight in (0.0, 1000.0))
     assert unsteady(steady) < 0.7 * unsteady(plain)
+
+
+def test_training_with_clips_makes_a_network_that_is_steady_along_their_motion(run, quick):
+    pairs = [pair(seed, x, y) for seed, (x, y) in enumerate([(1, 0), (2, 3), (-3, 1), (0, -1)])]
+
+    def unsteady(network):
+        motions = [ClipMotion(one) for one in pairs]
+        with torch.no_grad():
+            painted = [network(motion.frames(torch.device("cpu"))) for motion in motions]
+        losses = [steadiness_loss(both[:1], both[1:], motion) for both, motion in zip(painted, motions, strict=True)]
+        return float(sum(losses))
+
+    plain = run("plain", quick(steps=40))[0]
+    steady = run("steady", quick(steps=40, stability_weight=1000.0, clip_pairs=4), pairs=pairs)[0]
+    assert unsteady(steady) < 0.7 * unsteady(plain)
+
+
+def test_a_training_with_clips_resumes_exactly_and_not_without_them(run, quick):
+    settings, pairs = quick(steps=5, stability_weight=10.0, clip_pairs=2), [pair(0), pair(1)]
+    expected = run("whole", settings, pairs=pairs)[2]
+    asked = iter(range(1, 100))
+    run("parts", settings, stop=lambda: next(asked) == 2, pairs=pairs)
+    with pytest.raises(CheckpointError, match="clip_pairs 2, now it is 0"):
+        run("parts", quick(steps=5, stability_weight=10.0), resume=True)
+    assert run("parts", settings, resume=True, pairs=pairs)[2] == expected
+
+
+def test_the_command_takes_clips_and_leaves_broken_ones_out(
+    cli, tmp_path, painting_file, photo_folder, random_vgg_file
+):
+    clips, out = tmp_path / "clips", tmp_path / "steady.onnx"
+    clips.mkdir()
+    make_clip(clips / "good.mp4", size=(96, 72), pts=range(10))
+    (clips / "broken.mp4").write_bytes(b"no clip")
+    sizes = ("--channels", "8", "--batch", "2", "--image-size", "32", "--style-size", "32", "--init", "none")
+    train = ("train", painting_file, "--photos", photo_folder, "--out", out, "--vgg", random_vgg_file, *sizes)
+    outcome = cli(*train, "--steps", "3", "--stability", "50", "--clips", clips)
+    assert outcome.status == 0, outcome.err
+    assert "broken.mp4" in outcome.err
+    from styletransfer.runtime.stylizer import Stylizer
+
+    assert Stylizer(out, provider="cpu").card.training["clip_pairs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--clips", "nowhere", "--stability", "50"), "nowhere: no such file or folder"),
+        (("--clips", "."), "add --stability 100"),
+        (("--clips", "empty", "--stability", "50"), "no video in this folder"),
+    ],
+)
+def test_clips_that_cannot_serve_are_one_line(
+    cli, tmp_path, monkeypatch, painting_file, photo_folder, random_vgg_file, options, line
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    known = ("train", painting_file, "--photos", photo_folder, "--vgg", random_vgg_file, "--init", "none")
+    outcome = cli(*known, "--out", tmp_path / "x.onnx", *options)
+    assert outcome.status == 1 and len(outcome.errors) == 1 and line in outcome.errors[0]
 
 
 def test_the_command_trains_with_it_and_reports_it(cli, tmp_path, painting_file, photo_folder, random_vgg_file):
