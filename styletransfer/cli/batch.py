@@ -226,7 +226,7 @@ class Batch:
                 else:
                     result = stylize_clip(job.source, job.target, self._chain(job.model), options, tick)
                 if entry is not None:
-                    self._journals[job.root].done(entry, result.frames, list(result.warnings), result.seconds)
+                    self._journals[job.root].done(entry, result.frames, list(result.warnings))
                 return result
             journal = self._journals[job.root]
 

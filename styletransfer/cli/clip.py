@@ -219,14 +219,10 @@ def stylize_rest(
         check_target(source, entry.target, format, options)
         reader.skip_to(max(0, first - factory.warm_up_frames), mark, tick=lambda: progress(first))
         warm_up(chain, reader)
-        since = time.perf_counter()
 
         def finished(segment: Segment) -> None:
-            nonlocal since
-            now = time.perf_counter()
-            journal.add_segment(entry, Kept(segment, reader.marks.get(segment.last_frame)), now - since)
+            journal.add_segment(entry, Kept(segment, reader.marks.get(segment.last_frame)))
             segments.append(segment)
-            since = now
 
         folder = journal.segment_folder(entry.key)
         writer = SegmentWriter(

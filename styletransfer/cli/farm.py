@@ -335,7 +335,7 @@ class _Clip:
         for number, piece in enumerate(made.pieces, order.first):
             found = made.found if number == order.first else None
             kept = self._store(number, piece, found)
-            self.journal.add_segment(self.entry, kept, made.seconds / len(made.pieces))
+            self.journal.add_segment(self.entry, kept)
             self.parts[number] = _Part(kept, found, end if number == last else None)
             self.stylized += piece.frames
 

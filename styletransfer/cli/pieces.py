@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import platform
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +84,6 @@ class Made:
         is_at_end: whether the clip ends with them.
         warnings: about the clip, complete where it ends.
         provider: that stylized them.
-        seconds: that it took.
         file: the content of the whole result, where that was ordered.
         result: what is to be said about the file.
     """
@@ -95,7 +93,6 @@ class Made:
     is_at_end: bool = False
     warnings: tuple[str, ...] = ()
     provider: str = ""
-    seconds: float = 0.0
     file: bytes = b""
     result: ClipResult | None = None
 
@@ -165,7 +162,6 @@ def _segments(order: Order, clip: Path, target: Path) -> Made:
     from styletransfer.media.video import VideoReader
     from styletransfer.runtime import pipeline
 
-    started = time.perf_counter()
     options, chain = order.options, _chain(order.networks)
     factory = stage_factory(chain, options.look)
     length = options.segment_frames
@@ -191,8 +187,7 @@ def _segments(order: Order, clip: Path, target: Path) -> Made:
             finished=finished,
         )
         pipeline.run(reader, SegmentedStage(factory, length, first), writer)
-        seconds = time.perf_counter() - started
-        return Made(tuple(pieces), reader.found, reader.is_at_end, tuple(reader.warnings), chain.provider, seconds)
+        return Made(tuple(pieces), reader.found, reader.is_at_end, tuple(reader.warnings), chain.provider)
 
 
 def _chain(networks: Networks) -> Chain:

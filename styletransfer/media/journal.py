@@ -29,13 +29,13 @@ from styletransfer.media.video import Mark
 FOLDER = ".styletransfer"
 """Name of the hidden folder beside the results."""
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 drop table if exists result; drop table if exists segment;
 create table result (
     target text primary key, key text not null, source text not null, style text not null,
     status text not null check (status in ('open', 'stylized', 'done', 'failed')),
-    frames integer, seconds real not null default 0, size_bytes integer, mtime_ns integer,
+    frames integer, size_bytes integer,
     warnings text not null default '[]', error text not null default '', changed_s real not null);
 create table segment (
     key text not null, number integer not null, first_frame integer not null, frames integer not null,
@@ -82,7 +82,6 @@ class Entry:
         key: hash of what it depends on.
         status: ``open``, ``stylized`` (all segments are there), ``done`` or ``failed``.
         frames: frames of the whole clip; 0 before ``stylized``.
-        seconds: that the work took, in all runs together.
         warnings: about the clip, one sentence each.
     """
 
@@ -90,7 +89,6 @@ class Entry:
     key: str
     status: str
     frames: int
-    seconds: float
     warnings: tuple[str, ...]
 
 
@@ -181,19 +179,19 @@ class Journal:
         name = self._name(target)
         with self._change() as base:
             row = base.execute(
-                "select key, status, frames, seconds, warnings, size_bytes from result where target = ?", (name,)
+                "select key, status, frames, warnings, size_bytes from result where target = ?", (name,)
             ).fetchone()
             if row is not None and row[0] == key and not is_fresh:
-                _, status, frames, seconds, warnings, size_bytes = row
+                _, status, frames, warnings, size_bytes = row
                 if status == "done" and _size(target) != size_bytes:
-                    status, seconds, frames = "open", 0.0, None  # removed, or cut off by a power cut: made again
+                    status, frames = "open", None  # removed, or cut off by a power cut: made again
                 if status == "failed":
                     status = "open" if frames is None else "stylized"
                 base.execute(
-                    "update result set status = ?, seconds = ?, frames = ?, error = '' where target = ?",
-                    (status, seconds, frames, name),
+                    "update result set status = ?, frames = ?, error = '' where target = ?",
+                    (status, frames, name),
                 )
-                return Entry(target, key, status, frames or 0, seconds, tuple(json.loads(warnings)))
+                return Entry(target, key, status, frames or 0, tuple(json.loads(warnings)))
             base.execute("delete from segment where key = ?", (key,))
             columns = "target, key, source, style, status, changed_s"
             base.execute(
@@ -201,7 +199,7 @@ class Journal:
                 (name, key, str(source), style, time.time()),
             )
         shutil.rmtree(self.segment_folder(key), ignore_errors=True)
-        return Entry(target, key, "open", 0, 0.0, ())
+        return Entry(target, key, "open", 0, ())
 
     def segment_folder(self, key: str) -> Path:
         """Where the segments of a result in work lie."""
@@ -233,7 +231,7 @@ class Journal:
             found.append(Kept(segment, mark, before))
         return found
 
-    def add_segment(self, entry: Entry, kept: Kept, seconds: float) -> None:
+    def add_segment(self, entry: Entry, kept: Kept) -> None:
         """A segment's file is complete.
 
         Raises:
@@ -245,7 +243,7 @@ class Journal:
         values += [None] * 2 if found is None else [str(found.pts_s), found.checksum]
         with self._change() as base:
             base.execute(f"insert or replace into segment values ({','.join('?' * len(values))})", values)
-            self._update(base, entry.target, seconds_more=seconds)
+            self._update(base, entry.target)
 
     def drop_segments(self, key: str, from_number: int) -> None:
         """Forget the segments from a number on: they will be made again."""
@@ -258,7 +256,7 @@ class Journal:
         with self._change() as base:
             self._update(base, entry.target, status="stylized", frames=frames, warnings=json.dumps(warnings))
 
-    def done(self, entry: Entry, frames: int, warnings: list[str], seconds: float = 0.0) -> None:
+    def done(self, entry: Entry, frames: int, warnings: list[str]) -> None:
         """The result stands under its name; its segments are removed."""
         state = entry.target.stat()
         with self._change() as base:
@@ -269,8 +267,6 @@ class Journal:
                 frames=frames,
                 warnings=json.dumps(warnings),
                 size_bytes=state.st_size,
-                mtime_ns=state.st_mtime_ns,
-                seconds_more=seconds,
             )
             base.execute("delete from segment where key = ?", (entry.key,))
             if not self._is_kept:
@@ -282,11 +278,11 @@ class Journal:
         with self._change() as base:
             self._update(base, target, status="failed", error=reason)
 
-    def _update(self, base: sqlite3.Connection, target: Path, seconds_more: float = 0.0, **columns: Any) -> None:
+    def _update(self, base: sqlite3.Connection, target: Path, **columns: Any) -> None:
         names = "".join(f", {name} = ?" for name in columns)
         base.execute(
-            f"update result set changed_s = ?, seconds = seconds + ?{names} where target = ?",
-            (time.time(), seconds_more, *columns.values(), self._name(target)),
+            f"update result set changed_s = ?{names} where target = ?",
+            (time.time(), *columns.values(), self._name(target)),
         )
 
     def _name(self, target: Path) -> str:

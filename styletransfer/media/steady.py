@@ -69,10 +69,6 @@ class Smoother:
         share = min(share * np.hypot(share, 1 - share) ** -1, _LONGEST_SHARE)  # strokes that have nothing in common
         return int(np.ceil(np.log(1 / 16) / np.log(share))) if share else 0
 
-    def reset(self) -> None:
-        """Forget the past: the next frame comes out as it is."""
-        self._small = self._shown = None
-
     def __call__(self, frame_hwc: Frame, stylized_hwc: Frame) -> Frame:
         """The next frame.
 

@@ -63,11 +63,6 @@ class BackgroundSink(Generic[T]):
             self._thread.join(self._close_s)
         return not self._thread.is_alive()
 
-    @property
-    def is_running(self) -> bool:
-        """Whether results still go somewhere."""
-        return self._thread.is_alive() and self.error is None and not self._closing
-
     def write(self, item: T) -> None:
         """Queue one result; where there is no room, the oldest one that waits is dropped."""
         with self._changed:

@@ -57,12 +57,6 @@ class RollingStats:
         return self._count
 
     @property
-    def mean_ms(self) -> float:
-        """Mean duration within the window, in milliseconds."""
-        durations = self._snapshot()
-        return 1000 * sum(durations) / len(durations) if durations else math.nan
-
-    @property
     def p50_ms(self) -> float:
         """Median duration within the window, in milliseconds."""
         return 1000 * percentile(self._snapshot(), 50)

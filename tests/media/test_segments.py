@@ -222,10 +222,10 @@ def test_the_journal_remembers_segments_of_the_same_settings_only(tmp_path):
     with Journal(tmp_path / "out") as journal:
         entry = entry_of(journal, tmp_path, strength=1.0)
         for number in (0, 1):
-            journal.add_segment(entry, Kept(part_of(journal, entry, number), None), 1.0)
+            journal.add_segment(entry, Kept(part_of(journal, entry, number), None))
     with Journal(tmp_path / "out") as journal:
         again = entry_of(journal, tmp_path, strength=1.0)
-        assert (again.key, again.status, again.seconds) == (entry.key, "open", 2.0)
+        assert (again.key, again.status) == (entry.key, "open")
         assert [kept.segment.number for kept in journal.segments(entry.key)] == [0, 1]
         other = entry_of(journal, tmp_path, strength=0.5)
         assert other.key != entry.key
@@ -327,7 +327,7 @@ def test_segments_that_were_made_out_of_order_count_from_where_they_fit_together
         entry = entry_of(journal, tmp_path)
 
         def add(number, last, found):
-            journal.add_segment(entry, Kept(part_of(journal, entry, number), last, found), 1.0)
+            journal.add_segment(entry, Kept(part_of(journal, entry, number), last, found))
 
         add(2, mark(20, 222), mark(13, 111))
         assert journal.segments(entry.key) == []
@@ -342,7 +342,7 @@ def test_segments_that_were_made_out_of_order_count_from_where_they_fit_together
 def test_a_journal_for_one_clip_goes_when_the_clip_is_done(tmp_path):
     with Journal(tmp_path / "out", is_kept=False) as journal:
         entry = entry_of(journal, tmp_path)
-        journal.add_segment(entry, Kept(part_of(journal, entry, 0), None), 1.0)
+        journal.add_segment(entry, Kept(part_of(journal, entry, 0), None))
     assert journal.segment_folder(entry.key).exists(), "work is under way"
     with Journal(tmp_path / "out", is_kept=False) as journal:
         entry = entry_of(journal, tmp_path)

@@ -28,7 +28,6 @@ def test_figures_of_the_window_only():
     for seconds in (9.0, 0.010, 0.020, 0.060):
         stats.add(seconds)
     assert stats.count == 4
-    assert stats.mean_ms == pytest.approx(30)
     assert stats.p50_ms == pytest.approx(20)
     assert stats.p95_ms == pytest.approx(56)
 
@@ -46,7 +45,6 @@ def test_nothing_added_yet():
     stats = RollingStats()
     assert stats.count == 0
     assert stats.per_second == 0
-    assert math.isnan(stats.mean_ms)
     assert math.isnan(stats.p50_ms)
     assert math.isnan(stats.p95_ms)
 
