@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -95,6 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     is_debugging = bool(os.environ.get("STYLETRANSFER_DEBUG"))
     _stop_politely()
+    for stream in (sys.stdout, sys.stderr):  # file names need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Not typer's standalone mode: that draws a box of five lines around a mistyped option.
         status = app(args=None if argv is None else list(argv), standalone_mode=False)

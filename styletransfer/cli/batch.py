@@ -194,6 +194,8 @@ class Batch:
             self._failed(job, f"{job.source}: not enough memory for its frames; a smaller --size needs less")
         except OSError as error:
             self._failed(job, f"{job.source}: {error.strerror or error}")
+        except Exception as error:  # a mistake of ours: the other clips go on
+            self._failed(job, f"{job.source}: {type(error).__name__}: {error}; please report this")
         self._bars.finished(job)
 
     def _entry(self, job: Job) -> Entry | None:

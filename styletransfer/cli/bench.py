@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +46,10 @@ def bench(
     threads: Annotated[
         int | None,
         typer.Option(
-            "--threads", min=1, help="Threads of the CPU provider. [default: what --tune found, else all cores]"
+            "--threads",
+            min=1,
+            max=256,
+            help="Threads of the CPU provider. [default: what --tune found, else all cores]",
         ),
     ] = None,
     stages: Annotated[
@@ -68,16 +72,22 @@ def bench(
     """
     from styletransfer.cli.machine import describe
     from styletransfer.cli.measure import tune_threads
+    from styletransfer.cli.targets import check_extra
     from styletransfer.core import zoo
     from styletransfer.core.cores import cores
+    from styletransfer.core.errors import SettingsError
     from styletransfer.core.files import write_bytes
     from styletransfer.runtime.roofline import matrix_product_rate
 
     sizes_wh = [parse_size(text) for text in size or ["640x480"]]
-    _check_outputs(plot, json_file)
+    if not math.isfinite(seconds):
+        raise SettingsError(f"--seconds is {seconds:g}; give a number of seconds")
+    _check_plot(plot)
     names = list(dict.fromkeys([*(models or []), *(model or [])] or [zoo.DEFAULT_STYLE]))
     names = list(dict.fromkeys(names + (against or [])))
     paths = {name: zoo.resolve(name) for name in names}
+    for path, option in ((json_file, "--json"), (plot, "--plot")):
+        check_extra(path, option, paths.values())
     report: dict[str, Any] = {"machine": describe(), "threads": threads}
     if tune:
         report["threads_ms"] = tune_threads(paths[names[0]], sizes_wh[0], cores())
@@ -128,8 +138,8 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _check_outputs(plot: Path | None, json_file: Path | None) -> None:
-    """Say what cannot be written before the work."""
+def _check_plot(plot: Path | None) -> None:
+    """Say what cannot be drawn before the work."""
     from styletransfer.core.errors import MissingExtraError, OutputError
 
     if plot is not None:
@@ -139,9 +149,6 @@ def _check_outputs(plot: Path | None, json_file: Path | None) -> None:
             import matplotlib  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("matplotlib", "train", "draw a plot") from error
-    for path in (plot, json_file):
-        if path is not None and path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file")
 
 
 def _load(path: Path, provider: str, threads: int | None) -> Stylizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -169,7 +170,8 @@ class _Names:
         return self._taken.free_name(folder, clip.relative.stem, style, suffix, is_plain), root
 
 
-_LEAST_FREE = 50_000_000
+_LEAST_FREE = 50_000_000  # bytes, where nobody knows how long a clip is
+_SMALL = 200_000  # containers and the journal
 
 
 def check_space(jobs: Sequence[Job]) -> None:
@@ -186,8 +188,11 @@ def check_space(jobs: Sequence[Job]) -> None:
         # Once for the results, and for a moment the longest one's segments beside it.
         need = sum(job.expected_bytes for job in mine) + max(job.expected_bytes for job in mine)
         there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.is_dir())
+        if not os.access(there, os.W_OK):  # which is said better when the result is begun
+            continue
         free = shutil.disk_usage(there).free
-        if free < max(need / 2, _LEAST_FREE):
+        is_known = all(job.expected_bytes for job in mine)
+        if free < max(need / 2, min(_LEAST_FREE, 2 * need + _SMALL) if is_known else _LEAST_FREE):
             raise OutputError(
                 f"{root}: the results need about {_size(need)} and {_size(free)} are free; free some space, choose "
                 "another disk with -o, or make them smaller with --size or --crf"
@@ -195,4 +200,6 @@ def check_space(jobs: Sequence[Job]) -> None:
 
 
 def _size(count: float) -> str:
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -71,6 +71,7 @@ def stability(
     (Lai et al. 2018); flicker is what changes where the clip stands still. A weak or blurred style is steady too:
     look at the style loss (lower is closer to the painting), or at contrast and detail, beside them.
     """
+    from styletransfer.cli.targets import check_extra
     from styletransfer.core.files import write_bytes
     from styletransfer.core.zoo import resolve
     from styletransfer.runtime.stylizer import Stylizer
@@ -82,6 +83,7 @@ def stability(
     if size is not None and not _MIN_SIDE <= size <= 16_384:
         raise SettingsError(f"--size is {size}; it goes from {_MIN_SIDE} to 16384 pixels")
     paths = {name: resolve(name) for name in dict.fromkeys(model or [DEFAULT_STYLE])}
+    check_extra(json_file, "--json", [*clips, *paths.values(), painting])
     style_loss = None if painting is None else _style_loss(painting, style_size, vgg)
     stylizers = {name: Stylizer(path, provider=provider) for name, path in paths.items()}
     report: list[dict[str, Any]] = []

@@ -84,7 +84,7 @@ def study_scale(
 
         from styletransfer.core.files import write_bytes
 
-        write_bytes(json_file, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+        write_bytes(json_file, (json.dumps(report, indent=2) + "\n").encode())
     if plot is not None:
         from styletransfer.study.plot import save_plot
 

@@ -63,7 +63,7 @@ def write_report(path: Path, plan: ClipPlan, settings: dict[str, Any], seconds: 
         "results": [_described(job) for job in plan.jobs],
         "failed_inputs": [{"source": name, "error": reason} for name, reason in plan.failures],
     }
-    write_bytes(path, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def _described(job: Job) -> dict[str, Any]:

@@ -182,8 +182,12 @@ class Taken:
         Raises:
             OutputError: it is.
         """
-        if self._key(path) in self._inputs:
+        if self.has(path):
             raise OutputError(f"{path}: is the input itself; choose another output with -o")
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is an input."""
+        return self._key(path) in self._inputs
 
     def free_name(self, folder: Path, stem: str, style: str, suffix: str, is_plain: bool) -> Path:
         """Claim ``<stem>-<style><suffix>`` (or, if ``is_plain``, first ``<stem><suffix>``), or the next free number."""
@@ -198,6 +202,25 @@ class Taken:
             return False
         self._results.add(key)
         return True
+
+
+def check_extra(path: Path | None, option: str, files: Iterable[Path | None]) -> None:
+    """Refuse, before the work, a file for figures or a recording that is one of the run's own files, or a folder.
+
+    Args:
+        path: what the option says; None and ``-`` are always right.
+        option: its name.
+        files: inputs, models and results.
+
+    Raises:
+        OutputError: it is one of them.
+    """
+    if path is None or str(path) == STREAM:
+        return
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file with {option}")
+    if Taken(files).has(path):
+        raise OutputError(f"{path}: is an input or a result of this run; name another file with {option}")
 
 
 def style_names(paths: Iterable[Path]) -> list[str]:

@@ -69,6 +69,7 @@ def video(
     from styletransfer.cli.clip import ClipOptions
     from styletransfer.cli.clips import plan_clips
     from styletransfer.cli.stages import Look
+    from styletransfer.cli.targets import check_extra
     from styletransfer.media.codecs import EncoderSettings
     from styletransfer.media.hardware import check as check_device
 
@@ -85,6 +86,8 @@ def video(
     plan = plan_clips(
         inputs, output, list(zip(chain_names(styles, restorers), styles, strict=True)), options, bool(ray)
     )
+    files = [path for job in plan.jobs for path in (job.source, job.model, job.target)]
+    check_extra(report, "--report", files)
     key_parts = _what_results_depend_on(options, provider)
     settings = BatchSettings(options, provider, jobs, overwrite, key_parts, plan.is_many, ray)
     if not _run(plan, settings, report):

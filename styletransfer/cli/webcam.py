@@ -12,6 +12,7 @@ import typer
 
 from styletransfer.cli.chains import NO_STYLE, AfterOption, BeforeOption, find_restorers
 from styletransfer.cli.common import ProviderOption
+from styletransfer.cli.targets import check_extra
 from styletransfer.core.errors import ModelError, SettingsError
 from styletransfer.core.zoo import DEFAULT_STYLE
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from styletransfer.runtime.background import BackgroundSink
     from styletransfer.runtime.mask import PersonMask
 
-_MIN_SIDE = 16
+_MIN_SIDE, _MAX_SIDE = 16, 16_384
 _POLL_S = 1 / 60
 
 
@@ -84,16 +85,17 @@ def webcam(
     c keep colours, b person or background, space snapshot, r record, f full screen, h all keys, q quit.
     """
     for name, value in (("--width", width), ("--height", height), ("--size", size)):
-        if value is not None and value < _MIN_SIDE:
-            raise SettingsError(f"{name} is {value}; it must be at least {_MIN_SIDE} pixels")
+        if value is not None and not _MIN_SIDE <= value <= _MAX_SIDE:
+            raise SettingsError(f"{name} is {value}; it goes from {_MIN_SIDE} to {_MAX_SIDE} pixels")
     if frames is not None and frames < 1:
         raise SettingsError(f"--frames is {frames}; it must be at least 1")
     if not 0 <= reconnect <= 86_400:  # also refuses NaN
         raise SettingsError(f"--reconnect is {reconnect:g}; allowed: 0 to 86400 seconds")
     restorers = find_restorers(before, after)
-    if model == [NO_STYLE]:  # the keys still choose one
-        model, strength = None, 0.0
+    if model and NO_STYLE in model:  # the keys still choose one
+        model, strength = [name for name in model if name != NO_STYLE], 0.0
     styles = _styles(model)
+    check_extra(record, "--record", [Path(source), *styles, mask_model])
     state = _state(styles, background_model, style_on, strength, stroke)
     state = _with(state, keep_colors=keep_colors, mirror=mirror, full_screen=full_screen)
     controller = _controller(fps)

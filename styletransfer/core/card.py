@@ -77,8 +77,9 @@ class ModelCard:
     version: int = CARD_VERSION
 
     def to_json(self) -> str:
-        """The card as JSON with sorted keys."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        """The card as JSON with sorted keys; what is no character, as in some file names, is a question mark."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        return text.encode(errors="replace").decode()
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:

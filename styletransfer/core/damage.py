@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
@@ -109,7 +110,7 @@ def make_sample(
         return Sample(target, imresize(target, 1 / settings.scale))
     if settings.task == "deblock":
         return Sample(target, through_jpeg(target, settings.quality))
-    seed = (settings.seed, zlib.crc32(name.encode()))
+    seed = (settings.seed, zlib.crc32(os.fsencode(name)))
     if settings.task == "denoise":
         return Sample(target, as_bytes(add_noise(target, settings.sigma, seed)))
     if spoil is None:

@@ -30,6 +30,7 @@ Mask = NDArray[np.bool_]
 DIFFERENCE_PX = (5, 5)
 """Neighbourhood in which pictures are compared."""
 
+_LEAST_SIDE = 32  # pixels; on smaller pictures OpenCV's DIS reads and writes past their ends
 _STILL_PIXELS = 0.25  # longest flow of what counts as not moving
 _STILL_LEVELS = 4.0  # largest change of its smoothed luminance, grey levels
 _STILL_SIGMA = 2.0  # pixels; evens out sensor noise and the codec's
@@ -56,13 +57,20 @@ class FlowEstimator:
         self._dis = self._cv2.DISOpticalFlow_create(presets[quality])
 
     def __call__(self, first_hw: NDArray[np.uint8], second_hw: NDArray[np.uint8]) -> Flow:
-        """Where the pixels of ``first_hw`` are found in ``second_hw``; both luminance uint8 ``[H, W]``, 16 px or more.
+        """Where the pixels of ``first_hw`` are found in ``second_hw``; both luminance uint8 ``[H, W]``.
 
         Returns:
             float32 ``[H, W, 2]``, pixels.
         """
+        height, width = first_hw.shape
+        bottom, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
+        if bottom or right:
+            first_hw, second_hw = (
+                self._cv2.copyMakeBorder(picture, 0, bottom, 0, right, self._cv2.BORDER_REPLICATE)
+                for picture in (first_hw, second_hw)
+            )
         flow: Flow = self._dis.calc(first_hw, second_hw, None)
-        return flow
+        return np.ascontiguousarray(flow[:height, :width])
 
 
 def luminance(frame_hwc: Frame) -> NDArray[np.uint8]:

@@ -196,7 +196,7 @@ class Journal:
             columns = "target, key, source, style, status, changed_s"
             base.execute(
                 f"insert or replace into result ({columns}) values (?,?,?,?,'open',?)",
-                (name, key, str(source), style, time.time()),
+                (name, key, _text(str(source)), _text(style), time.time()),
             )
         shutil.rmtree(self.segment_folder(key), ignore_errors=True)
         return Entry(target, key, "open", 0, ())
@@ -276,7 +276,7 @@ class Journal:
     def failed(self, target: Path, reason: str) -> None:
         """The result could not be made. Finished segments stay: the reason may be a full disk."""
         with self._change() as base:
-            self._update(base, target, status="failed", error=reason)
+            self._update(base, target, status="failed", error=_text(reason))
 
     def _update(self, base: sqlite3.Connection, target: Path, **columns: Any) -> None:
         names = "".join(f", {name} = ?" for name in columns)
@@ -286,7 +286,7 @@ class Journal:
         )
 
     def _name(self, target: Path) -> str:
-        return os.path.relpath(target, self.root)
+        return _text(os.path.relpath(target, self.root))
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -300,6 +300,11 @@ class Journal:
                 if self._base.in_transaction:  # a full disk has ended it already
                     self._base.execute("rollback")
                 raise
+
+
+def _text(name: str) -> str:
+    """A file name as SQLite takes it: bytes in it that are no characters as escapes."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _size(path: Path) -> int | None:

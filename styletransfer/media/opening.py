@@ -54,10 +54,11 @@ def open_container(source: Path | str, hwaccel: str = "") -> InputContainer:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: damaged, cut off, or no video file ({reason})") from error
-    if container.format.name in _NO_VIDEO_FORMATS or container.format.name.endswith("_pipe"):
-        name = container.format.name
+    name = container.format.name
+    is_picture = name.endswith("_pipe") or name == "image2"
+    if name in _NO_VIDEO_FORMATS or is_picture:
         container.close()
-        if name.endswith("_pipe"):
+        if is_picture:
             raise InputError(f"{path}: is a picture, not a video; use `styletransfer stylize` for it")
         raise InputError(f"{path}: is a text file, not a video")
     return container

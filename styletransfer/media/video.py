@@ -282,14 +282,14 @@ class VideoReader:
             self.warnings.append(f"{self.path}: is {self._to_rgb.note}")
         if self._deinterlacer.is_needed:
             self.warnings.append(f"{self.path}: is interlaced; whole pictures were made of its half pictures")
-        if self._damaged_packets or self._corrupt:
-            self.warnings.append(f"{self.path}: damaged in places; the {frames} readable frames were kept")
-        elif missing := self._missing():
-            self.warnings.append(f"{self.path}: cut off ({missing}); the {frames} readable frames were kept")
-        elif holes := find_holes(times_s):
-            self.warnings.append(
-                f"{self.path}: {_describe(holes)}; the {frames} readable frames were kept, in their places"
-            )
+        holes, missing = find_holes(times_s), self._missing()
+        troubles = ["damaged in places"] if self._damaged_packets or self._corrupt else []
+        troubles += [_describe(holes)] if holes else []
+        troubles += [f"cut off ({missing})"] if missing else []
+        if troubles:
+            places = ", in their places" if holes else ""
+            kept = f"the {frames} readable frames were kept{places}"
+            self.warnings.append(f"{self.path}: {', '.join(troubles)}; {kept}")
         if repaired:
             self.warnings.append(
                 f"{self.path}: frames without usable time stamp ({repaired}) follow the one before at the average rate"

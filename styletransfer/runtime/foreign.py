@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,8 @@ def run_free(frame_hwc: Frame, network: Network, multiple: int, margin: int, pat
         padded = pad_reflect(frame_hwc[None], full[0], full[1], margin, margin)
         result = network(padded)[0]
         lost = [full[axis] - result.shape[axis] for axis in (0, 1)]
+        if abs(lost[0] - lost[1]) > 8 + abs(full[0] - full[1]) // 8:  # what is lost is a border
+            break
         if max(lost) > _MAY_LOSE or min(lost) < -_MAY_GAIN:
             break
         top, left = (margin - loss // 2 for loss in lost)
@@ -84,13 +86,19 @@ def run_free(frame_hwc: Frame, network: Network, multiple: int, margin: int, pat
         if top >= 0 and left >= 0 and bottom <= result.shape[0] and right <= result.shape[1]:
             return np.ascontiguousarray(result[top:bottom, left:right]), margin
         margin += round_up(max(*lost, 1), 4)
-    raise ModelError(
-        f"{path}: made {result.shape[1]}×{result.shape[0]} pixels of {full[1]}×{full[0]}; "
+    raise _no_style(path, result, full)
+
+
+def _no_style(path: Path, result_hwc: Frame, size_hw: Sequence[int]) -> ModelError:
+    return ModelError(
+        f"{path}: made {result_hwc.shape[1]}×{result_hwc.shape[0]} pixels of {size_hw[1]}×{size_hw[0]}; "
         "a style network keeps the size of its picture"
     )
 
 
-def run_fixed(frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int | None], multiple: int) -> Frame:
+def run_fixed(
+    frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int | None], multiple: int, path: Path
+) -> Frame:
     """Run a network that takes one size only.
 
     The whole picture is resized to fit, with its proportions kept; what remains is filled by reflection,
@@ -102,6 +110,10 @@ def run_fixed(frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int
         network: RGB uint8 ``[1, H, W, 3]`` to nearly the same size.
         size_hw: the fixed height and width; one of the two may be None, which is free.
         multiple: a free side is padded to a multiple of this.
+        path: the file, for messages.
+
+    Raises:
+        ModelError: the output's size has nothing to do with the input's.
     """
     size = frame_hwc.shape[:2]
     factor = min(fixed / have for fixed, have in zip(size_hw, size, strict=True) if fixed is not None)
@@ -111,6 +123,9 @@ def run_fixed(frame_hwc: Frame, network: Network, size_hw: tuple[int | None, int
     top, left = ((whole - part) // 2 for whole, part in zip(full, inner, strict=True))
     small = resize_frame(frame_hwc, (inner[1], inner[0]))
     result = network(pad_reflect(small[None], full[0], full[1], top, left))[0]
+    lost = [full[axis] - result.shape[axis] for axis in (0, 1)]
+    if max(lost) > min(_MAY_LOSE, max(full) // 2) or min(lost) < -_MAY_GAIN:
+        raise _no_style(path, result, full)
     result = resize_frame(result, (full[1], full[0]))
     cut = np.ascontiguousarray(result[top : top + inner[0], left : left + inner[1]])
     return resize_frame(cut, (size[1], size[0]))

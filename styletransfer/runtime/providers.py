@@ -184,7 +184,7 @@ def _load(ort: Any, path: Path, name: str, settings: _Settings) -> Any:
         options.add_free_dimension_override_by_name(dimension, size)
     providers = _configure(ort, options, name, settings)
     # Without enable_fallback=0 onnxruntime prints to stdout and goes on with the CPU.
-    session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    session = ort.InferenceSession(_source(path), options, providers=providers, enable_fallback=0)
     running = session.get_providers()
     if not running or running[0] != PROVIDERS[name]:
         raise ProviderError(f"onnxruntime chose {running[0] if running else 'nothing'} instead")
@@ -243,3 +243,12 @@ def _default_threads() -> int:
     """
     allowed = cores()
     return 0 if allowed >= (os.cpu_count() or 1) else allowed
+
+
+def _source(path: Path) -> str | bytes:
+    """The path, or the content where the name is no text that onnxruntime could take."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)

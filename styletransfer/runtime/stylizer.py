@@ -195,7 +195,7 @@ class Stylizer:
         if signature.height or signature.width:
             size_hw = (signature.height, signature.width)
             multiple = signature.size_multiple
-            return np.stack([foreign.run_fixed(frame, network, size_hw, multiple) for frame in frames])
+            return np.stack([foreign.run_fixed(frame, network, size_hw, multiple, self.path) for frame in frames])
         self._check_memory(len(frames), height, width)
         if signature.is_bytes:
             result = network(pad_reflect(frames, *self._padded(height, width)))

@@ -83,6 +83,8 @@ class ScaleSettings:
         require_prior(self.prior)
         if self.samples and not 100 <= self.samples <= 100_000:
             raise SettingsError(f"{self.samples} bootstrap samples; allowed: 100 to 100000, or 0 for no intervals")
+        if self.seed < 0:
+            raise SettingsError(f"the seed is {self.seed}; it is 0 or more")
         if not 0.5 <= self.level < 1:
             raise SettingsError(f"confidence intervals at {self.level}; allowed: 0.5 to below 1, as 0.95")
 

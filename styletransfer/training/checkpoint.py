@@ -122,7 +122,7 @@ def write_checkpoint(
         partial.mkdir(parents=True)
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
         torch.save(state, partial / _OPTIMISER)
-        text = json.dumps({"version": _VERSION, **record}, indent=2, ensure_ascii=False)
+        text = json.dumps({"version": _VERSION, **record}, indent=2)
         (partial / _SETTINGS).write_text(text, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)

@@ -241,14 +241,14 @@ def test_a_second_run_in_the_same_folder_is_refused(video, folder, tmp_path):
 
 def test_a_disk_without_room_is_told_before_the_work(video, folder, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 1_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 50_000))
     outcome = video(folder, "-o", tmp_path / "out")
     assert outcome.status == 1
-    assert len(outcome.errors) == 1 and "1 MB are free" in outcome.errors[0]
+    assert len(outcome.errors) == 1 and "50 kB are free" in outcome.errors[0]
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     assert video(folder, "-o", tmp_path / "out").status == 0
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 1_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 50_000))
     assert video(folder, "-o", tmp_path / "out").status == 0, "nothing more has to be written"
 
 
@@ -354,3 +354,50 @@ def test_a_clip_in_one_piece_keeps_no_frames_for_later_ones():
     held = [sys.getrefcount(frame) for frame in frames]
     assert all(stage(frame) is frame for frame in frames)
     assert [sys.getrefcount(frame) for frame in frames] == held
+
+
+def test_a_small_disk_does_for_a_small_clip(video, folder, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 900_000))
+    assert video(folder / "short.mkv", "-o", tmp_path / "out.mkv").status == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is text")
+def test_names_that_are_no_text_do_not_stop_a_batch(video, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in (b"a.mp4", b"c\xff.mp4", b"z.mp4"):
+        make_clip(tmp_path / "x.mp4", rate=Fraction(25)).rename(tmp_path / "in" / os.fsdecode(name))
+    report = tmp_path / "report.json"
+    outcome = video(tmp_path / "in", "-o", tmp_path / "out", "--report", report)
+    assert outcome.status == 0, outcome.err
+    assert len(results(tmp_path / "out")) == 3
+    assert len(json.loads(report.read_text())["results"]) == 3
+    assert "3 done before" in video(tmp_path / "in", "-o", tmp_path / "out").err
+
+
+def test_a_mistake_of_ours_in_one_clip_does_not_stop_the_others(video, folder, tmp_path, monkeypatch):
+    from styletransfer.cli import batch
+
+    make = batch.stylize_clip
+
+    def mistaken(source, *args):
+        if source.name == "short.mkv":
+            raise ZeroDivisionError("oh")
+        return make(source, *args)
+
+    monkeypatch.setattr(batch, "stylize_clip", mistaken)
+    make_clip(folder / "third.mp4", rate=Fraction(25))
+    outcome = video(folder, "-o", tmp_path / "out")
+    assert outcome.status == 1
+    assert len(outcome.errors) == 1 and "short.mkv: ZeroDivisionError: oh" in outcome.errors[0]
+    assert results(tmp_path / "out") == ["long.mp4", "third.mp4"]
+
+
+@pytest.mark.parametrize("where", ["the clip", "the result", "the model", "a folder"])
+def test_a_report_replaces_nothing_else(video, folder, tmp_path, tiny_model, where):
+    source, target = folder / "short.mkv", tmp_path / "out.mkv"
+    report = {"the clip": source, "the result": target, "the model": tiny_model, "a folder": folder}[where]
+    before = source.read_bytes()
+    outcome = video(source, "-o", target, "--report", report)
+    assert outcome.status == 1 and len(outcome.errors) == 1 and "--report" in outcome.errors[0]
+    assert source.read_bytes() == before and not target.exists()

@@ -150,6 +150,8 @@ def test_no_size(text):
         ([TINY, "--size", "huge"], "640x480"),
         ([TINY, "--plot", "bars.txt"], ".png, .svg or .pdf"),
         ([TINY, "--json", "."], "is a folder"),
+        ([TINY, "--json", TINY], "is an input or a result"),
+        ([TINY, "--seconds", "inf"], "--seconds is inf"),
         ([Path(__file__)], "test_bench.py"),
     ],
 )

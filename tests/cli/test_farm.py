@@ -200,7 +200,7 @@ def test_a_clip_that_kills_every_worker_fails_in_one_line_and_the_rest_is_done(o
 
 
 def test_what_came_back_before_the_driver_died_is_not_made_again(on, folder, one, tmp_path):
-    class DiedError(Exception):
+    class DiedError(BaseException):
         pass
 
     def die_at(function, order):

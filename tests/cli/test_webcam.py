@@ -72,7 +72,7 @@ def test_what_is_seen_can_be_recorded(webcam, clip, tmp_path):
     ("arguments", "says"),
     [
         (["--headless", "in.mp4", "--frames", "0"], "at least 1"),
-        (["--headless", "in.mp4", "--size", "2"], "at least 16"),
+        (["--headless", "in.mp4", "--size", "2"], "16 to 16384"),
         (["--headless", "in.mp4", "--strength", "2"], "0 .* to 1"),
         (["--headless", "in.mp4", "--strength", "nan"], "0 .* to 1"),
         (["--headless", "in.mp4", "--stroke", "9"], "0.5 .* to 3"),

@@ -208,3 +208,12 @@ def test_an_output_of_another_size_is_refused():
     frame = texture(HEIGHT, WIDTH)
     with pytest.raises(ValueError, match="half"):
         StabilityMeter().add(frame, {"half": frame[::2, ::2]})
+
+
+@pytest.mark.parametrize("quality", ["fast", "medium"])
+@pytest.mark.parametrize("size", [(20, 240), (16, 320), (300, 16), (1, 1), (31, 640), (8, 100)])
+def test_narrow_pictures_have_a_flow_too(quality, size):
+    """OpenCV crashed on them."""
+    picture = texture(*size)[..., 0].copy()
+    flow = FlowEstimator(quality)(picture, np.roll(picture, 2, axis=1))
+    assert flow.shape == (*size, 2) and np.isfinite(flow).all()

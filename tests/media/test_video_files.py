@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from clips import NTSC, look_at, make_clip, picture
+from PIL import Image
 
 from styletransfer.core.errors import InputError, OutputError, SettingsError
 from styletransfer.core.frames import Frame
@@ -275,6 +276,22 @@ def test_a_hole_in_a_steady_clip_is_told_and_a_varying_rate_is_not(tmp_path, pts
     assert all(warning in line for line in warnings)
     assert look_at(tmp_path / "out.mkv").times == look_at(source).times
     assert (len(frame_times(source)) == 0) == bool(warning), "pieces of a clip could not tell"
+
+
+def test_all_that_is_wrong_with_a_recording_is_told(tmp_path):
+    whole = make_clip(tmp_path / "in.mkv", size=(128, 96), pts=range(400), rate=Fraction(25), sound=())
+    data = whole.read_bytes()
+    third = len(data) // 3
+    (tmp_path / "bad.mkv").write_bytes(data[:third] + data[third + 3000 : -third])
+    (warning,) = copy(tmp_path / "bad.mkv", tmp_path / "out.mkv")
+    assert "a gap of" in warning and "cut off (" in warning and "readable frames were kept, in their places" in warning
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.mp4"])
+def test_a_photo_is_no_clip_whatever_it_is_called(tmp_path, name):
+    Image.fromarray(picture(0, 64, 48)).save(tmp_path / name, "JPEG")
+    with pytest.raises(InputError, match="is a picture, not a video; use `styletransfer stylize`"):
+        VideoReader(tmp_path / name)
 
 
 def test_marks_behind_holes_say_that_nobody_may_jump_there(tmp_path):

@@ -167,6 +167,15 @@ def test_other_channels_types_and_inputs_are_refused(model):
         Stylizer(model([node("Add", ["x", "style"], ["y"])], more=[second]), "cpu")
 
 
+def test_a_network_that_pools_its_picture_is_refused(model):
+    fixed = model([node("GlobalAveragePool", ["x"], ["y"])], [1, 3, 64, 96], [1, 3, 1, 1])
+    with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
+        Stylizer(fixed, "cpu")(make_photo(48, 72))
+    half = model([node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], out=[1, 3, "h", "w"])
+    with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
+        Stylizer(half, "cpu")(make_photo(64, 96))
+
+
 def test_an_enlarging_network_is_refused(model):
     nodes = [node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
     path = model(nodes, out=[1, 3, "h", "w"], scales=np.float32([1, 1, 2, 2]))

@@ -120,6 +120,11 @@ def test_one_observer_has_no_intervals_and_samples_repeat_with_their_seed(tmp_pa
     assert lows[0] == lows[1] != lows[2]
 
 
+def test_a_negative_seed_is_refused():
+    with pytest.raises(SettingsError, match="the seed is -1"):
+        ScaleSettings(seed=-1)
+
+
 def test_who_votes_against_all_others_stands_out(tmp_path):
     scenes = [f"s{n}" for n in range(8)]
     path = tmp_path / "v.csv"
