@@ -23,7 +23,7 @@ from styletransfer.runtime.stylizer import Stylizer
 Frame = NDArray[np.uint8]
 
 FOLDER = Path(__file__).parent / "pictures"
-QUALITY = 83
+QUALITY = 82
 GAP = 6  # white pixels between pictures
 
 # One strip a style: these photos, cut to this shape (width / height) around this point (parts of the photo).
