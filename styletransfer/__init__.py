@@ -12,6 +12,7 @@ Three lines stylize a picture (an RGB ``uint8`` array ``[H, W, 3]`` or a ``PIL.I
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from styletransfer.runtime.stylizer import Stylizer
+
+# onnxruntime sends what it runs to its maker, and looks once, when it is loaded first, whether it may not.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     __version__ = version("styletransfer")

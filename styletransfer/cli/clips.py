@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styletransfer.cli.batch import Job
-from styletransfer.cli.targets import Found, Taken, find, means_folder, named
+from styletransfer.cli.targets import STREAM, Found, Taken, find, means_folder, named
 from styletransfer.core.errors import InputError, OutputError, StyleTransferError
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def plan_clips(
     """
     from styletransfer.media.video import VIDEO_SUFFIXES
 
+    if output in ("", STREAM):
+        raise OutputError("a clip cannot go to stdout or to an empty name; name a file or a folder with -o")
     plan = ClipPlan()
     label = models[0][0] if len(models) == 1 else "styles"
     found: list[Found] = []

@@ -401,3 +401,11 @@ def test_a_report_replaces_nothing_else(video, folder, tmp_path, tiny_model, whe
     outcome = video(source, "-o", target, "--report", report)
     assert outcome.status == 1 and len(outcome.errors) == 1 and "--report" in outcome.errors[0]
     assert source.read_bytes() == before and not target.exists()
+
+
+@pytest.mark.parametrize("output", ["-", ""])
+def test_a_clip_goes_into_a_file(video, folder, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    outcome = video(folder / "short.mkv", "-o", output)
+    assert outcome.status == 1 and "name a file or a folder with -o" in outcome.errors[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

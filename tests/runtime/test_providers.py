@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -184,3 +186,11 @@ def test_without_onnxruntime_the_extra_is_named(tiny_model, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'styletransfer\[cpu\]'"):
         create_session(tiny_model, "auto")
+
+
+def test_onnxruntime_leaves_no_device_id(tmp_path, tiny_model):
+    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "import sys, styletransfer; styletransfer.load(sys.argv[1], provider='cpu')"
+    subprocess.run([sys.executable, "-c", code, tiny_model], env=environment, check=True)
+    assert not list(tmp_path.rglob("deviceid"))
