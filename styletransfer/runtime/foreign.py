@@ -20,6 +20,7 @@ Network = Callable[[Frame], Frame]
 # one that enlarges or shrinks its picture on purpose is something else.
 _MAY_LOSE = 96
 _MAY_GAIN = 32
+_MAY_VARY = 12
 _MIN_SIDE = 64  # wide reflection pads inside the network fail on smaller pictures
 
 
@@ -71,14 +72,17 @@ def run_free(frame_hwc: Frame, network: Network, multiple: int, margin: int, pat
         ModelError: the output's size has nothing to do with the input's.
     """
     height, width = frame_hwc.shape[:2]
+    before: list[int] = []
     for extra in (margin, None):
         margin = extra if extra is not None else margin
         full = [round_up(max(size + 2 * margin, _MIN_SIDE), multiple) for size in (height, width)]
         padded = pad_reflect(frame_hwc[None], full[0], full[1], margin, margin)
         result = network(padded)[0]
         lost = [full[axis] - result.shape[axis] for axis in (0, 1)]
-        if abs(lost[0] - lost[1]) > 8 + abs(full[0] - full[1]) // 8:  # what is lost is a border
+        # A border that is lost is as wide on all sides, and of all sizes.
+        if abs(lost[0] - lost[1]) > _MAY_VARY or abs(max(lost) - max(before or lost)) > _MAY_VARY:
             break
+        before = lost
         if max(lost) > _MAY_LOSE or min(lost) < -_MAY_GAIN:
             break
         top, left = (margin - loss // 2 for loss in lost)

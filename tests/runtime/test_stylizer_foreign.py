@@ -172,8 +172,9 @@ def test_a_network_that_pools_its_picture_is_refused(model):
     with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
         Stylizer(fixed, "cpu")(make_photo(48, 72))
     half = model([node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], out=[1, 3, "h", "w"])
-    with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
-        Stylizer(half, "cpu")(make_photo(64, 96))
+    for size in ((64, 96), (64, 64), (100, 100)):
+        with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
+            Stylizer(half, "cpu")(make_photo(*size))
 
 
 def test_an_enlarging_network_is_refused(model):
