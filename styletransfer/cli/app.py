@@ -37,6 +37,7 @@ from styletransfer.cli import (
 from styletransfer.cli.common import fail
 from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import explain_os_error
+from styletransfer.core.interrupts import SIGNALS
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -142,8 +143,7 @@ def _wrong_usage(error: Any) -> int:
 
 def _stop_politely() -> None:
     """Let `kill`, `timeout` and a closed terminal end a run as Ctrl-C does: no half-written file stays."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
+    for number in SIGNALS:
         with contextlib.suppress(ValueError):  # not in the main thread
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, signal.default_int_handler)

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Ctrl-C, `kill`, a closed terminal; Windows has not all of them."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, `kill`, a closed terminal, as far as the system has them."""
 
 
 @contextmanager
@@ -26,8 +26,7 @@ def interruption() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    known = [getattr(signal, name, None) for name in SIGNALS]
-    numbers = [n for n in known if n is not None and signal.getsignal(n) is signal.default_int_handler]
+    numbers = [number for number in SIGNALS if signal.getsignal(number) is signal.default_int_handler]
 
     def on_interrupt(number: int, _: object) -> None:
         event.set()
