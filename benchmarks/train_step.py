@@ -1,4 +1,4 @@
-"""Seconds for a training step: the network alone, the losses, the backward pass, Adam.
+"""Seconds for a training step: the network alone, the losses, the backward pass, the optimiser.
 
     python benchmarks/train_step.py                       # live 64, batch 4 at 256², this machine's own precision
     python benchmarks/train_step.py --network johnson --precision float32
@@ -22,6 +22,7 @@ from styletransfer.core.settings import ARCHITECTURES, TrainSettings
 from styletransfer.training.checkpoint import build_network
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
+from styletransfer.training.muon import MuonAdam
 from styletransfer.training.vgg import VGGFeatures
 
 
@@ -48,7 +49,8 @@ def main() -> None:
         memory_format=torch.channels_last
     )
     objective = Objective(vgg, torch.rand(1, 3, 304, 384, device=device) * 255)
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    optimiser = MuonAdam(network, settings.peak_rate, settings.peak_muon_rate)
+    optimiser.set_share(0.01)
 
     def clock() -> float:
         if device.type == "cuda":
@@ -72,7 +74,9 @@ def main() -> None:
     for _ in range(3):
         step()
     rows = np.array([step() for _ in range(arguments.repeats)])
-    parts = dict(zip(("network", "losses", "backward", "adam"), np.median(rows, axis=0).round(4).tolist(), strict=True))
+    parts = dict(
+        zip(("network", "losses", "backward", "optimiser"), np.median(rows, axis=0).round(4).tolist(), strict=True)
+    )
     totals = rows.sum(axis=1)
     print(f"{arguments.network} {settings.width}, batch {arguments.batch} at {arguments.size}², {dtype}")
     print(f"on {describe_device(device)}; AMX: {torch.cpu._is_amx_tile_supported()}")

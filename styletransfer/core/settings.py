@@ -15,17 +15,23 @@ class Architecture:
     Attributes:
         channels: width of the residual blocks.
         learning_rate: peak learning rate of Adam.
+        muon_rate: peak learning rate of Muon, which trains the inner kernels.
     """
 
     channels: int
     learning_rate: float
+    muon_rate: float
 
 
-ARCHITECTURES = {"live": Architecture(64, 3e-3), "plain": Architecture(64, 2e-3), "johnson": Architecture(128, 1e-3)}
+ARCHITECTURES = {
+    "live": Architecture(64, 3e-3, 2e-2),
+    "plain": Architecture(64, 2e-3, 2e-2),
+    "johnson": Architecture(128, 1e-3, 2e-2),
+}
 """Networks by name."""
 
-STEPS_FROM_SCRATCH = 1000
-STEPS_FROM_A_STYLE = 250
+STEPS_FROM_SCRATCH = 2000
+STEPS_FROM_A_STYLE = 500
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class TrainSettings:
     )
     channels: int = ranged(0, "Width of the network; 0: 64 for live and plain, 128 for johnson.", 0, 512)
     steps: int = ranged(STEPS_FROM_SCRATCH, "Training steps.", 1, 1_000_000)
-    batch: int = ranged(4, "Photos a step.", 1, 256)
+    batch: int = ranged(2, "Photos a step.", 1, 256)
     image_size: int = ranged(256, "Side of the training crops, pixels, a multiple of 8.", 32, 1024)
     style_size: int = ranged(
         384, "Longer side of the painting in training, pixels: larger makes larger strokes.", 32, 2048
@@ -55,7 +61,10 @@ class TrainSettings:
     )
     clip_pairs: int = ranged(0, "Pairs of frames out of clips that steadiness is learned from, too.", 0, 100_000)
     learning_rate: float = ranged(
-        0.0, "Adam's peak learning rate; 0: 3e-3 for live, 2e-3 for plain, 1e-3 for johnson.", 0.0, 1.0
+        0.0,
+        "Adam's peak learning rate, with which Muon's goes; 0: 3e-3 (live), 2e-3 (plain), 1e-3 (johnson).",
+        0.0,
+        1.0,
     )
     seed: int = ranged(0, "Seed of every random choice.", 0, 2**31 - 1)
 
@@ -77,3 +86,9 @@ class TrainSettings:
     def peak_rate(self) -> float:
         """Adam's peak learning rate: what was asked for, or the network's default."""
         return self.learning_rate or ARCHITECTURES[self.architecture].learning_rate
+
+    @property
+    def peak_muon_rate(self) -> float:
+        """Muon's peak learning rate: the network's default, changed as much as :attr:`peak_rate` is."""
+        default = ARCHITECTURES[self.architecture]
+        return default.muon_rate * self.peak_rate / default.learning_rate

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -78,12 +78,22 @@ class Progress(Standing):
     painting: Painting
 
 
+class Optimiser(Protocol):
+    """What a checkpoint saves of an optimiser; torch's have it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+
+
 def build_network(settings: TrainSettings) -> StyleNet:
     """A freshly initialised network for these settings."""
     return NETWORKS[settings.architecture](settings.width)
 
 
-def save_checkpoint(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> Path:
+def save_checkpoint(folder: Path, network: nn.Module, optimiser: Optimiser, progress: Progress) -> Path:
     """Write ``folder/checkpoint-<step>`` and remove the others: the ones before it, and an earlier training's.
 
     Raises:
@@ -203,7 +213,7 @@ def damage_explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def load_optimiser(path: Path, optimiser: torch.optim.Optimizer) -> None:
+def load_optimiser(path: Path, optimiser: Optimiser) -> None:
     """Put the checkpoint's optimiser state into ``optimiser``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The training loop: photos through the network, the losses, Adam; checkpoints, previews and a log on the way."""
+"""The training loop: photos, network, losses, optimiser; checkpoints, previews and a log on the way."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from styletransfer.training.folding import fold_norms
 from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
+from styletransfer.training.muon import MuonAdam
 from styletransfer.training.network import LiveNet, PlainNet, StyleNet
 from styletransfer.training.steadiness import PICTURES, ClipMotion, Disturbance, steadiness_loss
 from styletransfer.training.vgg import VGGFeatures
 
-_BETAS = (0.9, 0.99)  # the default 0.999 remembers the first, enormous gradients for too long
 _WARM_UP, _WARM_UP_FROM_A_STYLE = 0.3, 0.05  # share of the steps in which the learning rate rises
 _LOSS_WINDOW = 50  # steps that the card's losses are averaged over
 _FOLDED_BATCHES = 16  # of photos that stand for all where norms are folded
@@ -128,7 +128,7 @@ def train(  # noqa: PLR0915
         tv_weight=settings.tv_weight,
         smooth_weight=settings.smooth_weight,
     )
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.peak_rate, betas=_BETAS, fused=True)
+    optimiser = MuonAdam(network, settings.peak_rate, settings.peak_muon_rate)
     if checkpoint is not None:
         load_optimiser(checkpoint, optimiser)
     elif init:
@@ -147,15 +147,14 @@ def train(  # noqa: PLR0915
     workers = max(1, min(8, cores() // 2))
     with log:
         for step, batch in enumerate(sampler.batches(progress.step, settings.steps, workers), progress.step):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, settings, warm=progress.init != "none")
+            optimiser.set_share(rate_share(step, settings.steps, warm=progress.init != "none"))
             photo = batch.photos.to(device, non_blocking=True).float()
             stylized = paint(photo)
             terms = objective(stylized.float(), photo, batch.gradients)
             if settings.stability_weight:
                 unsteady = unsteadiness(step, paint, photo, stylized)
                 terms = dataclasses.replace(terms, stability=settings.stability_weight * unsteady)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             terms.total().backward()  # type: ignore[no-untyped-call]
             losses = terms.floats()
             if not math.isfinite(losses["total"]):
@@ -183,17 +182,16 @@ def train(  # noqa: PLR0915
     return network.to("cpu"), progress, sampler
 
 
-def learning_rate(step: int, settings: TrainSettings, warm: bool) -> float:
-    """Rate of a step (from 0): a cosine rise from 1/25 of the peak, then a cosine fall to 1/1000 (Smith 2018).
+def rate_share(step: int, steps: int, warm: bool) -> float:
+    """Share of the peak learning rates at a step (from 0): a cosine up from 1/25, then one down to 1/1000 (Smith 2018).
 
     From another style (``warm``) the rise is short and the fall a straight line: there is little time.
     """
-    peak = settings.peak_rate
-    rise = max(1, round((_WARM_UP_FROM_A_STYLE if warm else _WARM_UP) * settings.steps))
+    rise = max(1, round((_WARM_UP_FROM_A_STYLE if warm else _WARM_UP) * steps))
     if step < rise:
-        return peak * (0.04 + 0.96 * (1 - math.cos(math.pi * (step + 1) / rise)) / 2)
-    left = 1 - (step - rise) / max(1, settings.steps - rise)
-    return peak * max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * (step + 1) / rise)) / 2
+    left = 1 - (step - rise) / max(1, steps - rise)
+    return max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
 
 
 def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Objective, sampler: PhotoSampler) -> str:
