@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from styletransfer.runtime.background import BackgroundSink
     from styletransfer.runtime.timing import RollingStats
 
+_FEWEST_FRAMES = 10
+
 
 class LiveView:
     """The sink: shows, counts, takes snapshots and records.
@@ -126,7 +128,8 @@ class LiveView:
             size = f", {self._last.style} {width}x{height}"
             if self._last.worked_wh != (width, height):
                 size += f" (worked at {'{}x{}'.format(*self._last.worked_wh)})"
-        rate = self.ages.per_second or self.shown / max(seconds, 1e-9)
+        # The rate of what was shown last leaves the start out, but says nothing of a handful of frames.
+        rate = self.ages.per_second if self.shown >= _FEWEST_FRAMES else self.shown / max(seconds, 1e-9)
         return (
             f"{self.shown} frames in {seconds:.1f} s: {rate:.1f} fps, age at display p50 "
             f"{self.ages.p50_ms:.0f} ms, p95 {self.ages.p95_ms:.0f} ms, {dropped} dropped, "

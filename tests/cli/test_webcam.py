@@ -55,6 +55,12 @@ def test_frames_counts_and_the_file_starts_again(webcam, clip):
     assert 3 < float(figures["fps"]) < 40, "the clip has 30 frames a second"
 
 
+def test_the_rate_of_a_handful_of_frames_is_that_of_the_whole_run(webcam, clip):
+    out = webcam(clip, "--headless", "--frames", "3").out
+    seconds = float(re.search(r"in ([\d.]+) s", out)[1])
+    assert float(SUMMARY.fullmatch(out)["fps"]) == pytest.approx(3 / max(seconds, 0.05), rel=0.6)
+
+
 def test_what_is_seen_can_be_recorded(webcam, clip, tmp_path):
     target = tmp_path / "seen.mp4"
     outcome = webcam(clip, "--headless", "--frames", "12", "--mirror", "--strength", "0", "--record", target)
