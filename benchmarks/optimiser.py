@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from styletransfer.core.photos import find_photos
 from styletransfer.core.settings import TrainSettings
@@ -30,17 +29,6 @@ from styletransfer.training.muon import MuonAdam
 from styletransfer.training.vgg import load_vgg
 
 _SIDE = 256
-
-
-class _Adam:
-    """Adam alone, used as :class:`MuonAdam` is."""
-
-    def __init__(self, network: nn.Module, rate: float) -> None:
-        self._rate, self._adam = rate, torch.optim.Adam(network.parameters(), lr=rate, betas=(0.9, 0.99), fused=True)
-        self.zero_grad, self.step = self._adam.zero_grad, self._adam.step
-
-    def set_share(self, share: float) -> None:
-        self._adam.param_groups[0]["lr"] = share * self._rate
 
 
 def main() -> None:
@@ -69,8 +57,8 @@ def main() -> None:
         network = (load_style(arguments.init)[0] if arguments.init else build_network(settings)).to(
             memory_format=torch.channels_last
         )
-        rates = (settings.peak_rate, arguments.muon_rate or settings.peak_muon_rate)
-        optimiser = MuonAdam(network, *rates) if name == "muon" else _Adam(network, rates[0])
+        muon_rate = (arguments.muon_rate or settings.peak_muon_rate) if name == "muon" else 0.0
+        optimiser = MuonAdam(network, settings.peak_rate, muon_rate)
         steps = arguments.seen // int(batch)
         started = time.perf_counter()
         for step, drawn in enumerate(PhotoSampler(photos, int(batch), _SIDE, 0).batches(0, steps, 1)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import cast
 
@@ -13,7 +12,6 @@ from styletransfer.training.blocks import GainConv, InstanceNorm
 from styletransfer.training.network import (
     OUTPUT_CENTRE,
     OUTPUT_SWING,
-    PLAIN_BLOCKS,
     PLAIN_SWING,
     LiveNet,
     PlainNet,
@@ -34,8 +32,6 @@ def fold_norms(live: LiveNet, photos: Iterable[Tensor]) -> PlainNet:
         live: a trained network.
         photos: batches of RGB ``[N, 3, H, W]``, 0..255; some dozens of photos are enough.
     """
-    live = copy.deepcopy(live)
-    live.body = nn.Sequential(*(live.body[index] for index in PLAIN_BLOCKS))
     affine = _mean_affine(live, photos)
     plain = PlainNet(live.down.conv.out_channels)
     _set(plain.stem, live.stem.weight, (torch.ones_like(plain.stem.gain), live.stem.bias))

@@ -172,9 +172,6 @@ def read_weights(model: onnx.ModelProto, network: StyleNet) -> None:
         ModelError: the graph is of another network or width.
     """
     stored = read_initialisers(model)
-    blocks = {name.split(".")[1] for name in stored if name.startswith("body.")}
-    if len(blocks) > len(network.body):
-        raise ModelError(f"an older version wrote it, with {len(blocks)} residual blocks; train it again")
     try:
         state = _read_plain(stored, network) if isinstance(network, PlainNet) else _read_normed(stored, network)
     except KeyError as error:

@@ -22,46 +22,49 @@ class MuonAdam:
     Args:
         network: its parameters are changed in place; they stay where they are, on their device.
         rate: Adam's learning rate.
-        muon_rate: Muon's: the length of a row's step; kernels start with rows of about 0.6.
+        muon_rate: Muon's: the length of a row's step; kernels start with rows of about 0.6. 0: everything is Adam's.
     """
 
     def __init__(self, network: nn.Module, rate: float, muon_rate: float) -> None:
-        self._kernels = [parameter for parameter in network.parameters() if _is_inner(parameter)]
+        self._parameters = list(network.parameters())
+        self._kernels = [parameter for parameter in self._parameters if muon_rate and _is_inner(parameter)]
         for kernel in self._kernels:  # else the matrices would be copies
             kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
         self._matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in self._kernels]
-        others = [parameter for parameter in network.parameters() if not _is_inner(parameter)]
-        self._muon = torch.optim.Muon(self._matrices, lr=muon_rate, weight_decay=0.0, momentum=_MOMENTUM)
-        self._adam = torch.optim.Adam(others, lr=rate, betas=_BETAS, fused=True)
-        self._peaks = {self._muon: muon_rate, self._adam: rate}
+        others = [parameter for parameter in self._parameters if not (muon_rate and _is_inner(parameter))]
+        self._optimisers: dict[str, tuple[torch.optim.Optimizer, float]] = {
+            "adam": (torch.optim.Adam(others, lr=rate, betas=_BETAS, fused=True), rate)
+        }
+        if self._matrices:  # Muon takes no empty list
+            muon = torch.optim.Muon(self._matrices, lr=muon_rate, weight_decay=0.0, momentum=_MOMENTUM)
+            self._optimisers["muon"] = (muon, muon_rate)
 
     def set_share(self, share: float) -> None:
         """Go on at ``share`` of both learning rates."""
-        for optimiser, peak in self._peaks.items():
+        for optimiser, peak in self._optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = share * peak
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        self._adam.zero_grad(set_to_none=True)
-        for kernel in self._kernels:
-            kernel.grad = None
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def step(self) -> None:
         """Change the parameters by their gradients."""
-        self._adam.step()
         for matrix, kernel in zip(self._matrices, self._kernels, strict=True):
             matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
-        self._muon.step()  # type: ignore[no-untyped-call]
+        for optimiser, _ in self._optimisers.values():
+            optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`load_state_dict` needs, of types that ``torch.load`` takes with ``weights_only``."""
-        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+        return {name: optimiser.state_dict() for name, (optimiser, _) in self._optimisers.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a :meth:`state_dict` of the same network."""
-        self._muon.load_state_dict(state_dict["muon"])
-        self._adam.load_state_dict(state_dict["adam"])
+        for name, (optimiser, _) in self._optimisers.items():
+            optimiser.load_state_dict(state_dict[name])
 
 
 def _is_inner(parameter: Tensor) -> bool:

@@ -113,7 +113,7 @@ class PlainNet(nn.Module):
         super().__init__()
         self.stem = GainConv(3, 16, 2)
         self.down = GainConv(16, channels, 2)
-        self.body = nn.Sequential(*(PlainResidual(channels) for _ in PLAIN_BLOCKS))
+        self.body = nn.Sequential(*(PlainResidual(channels) for _ in range(4)))
         # At half the resolution 8 channels cost half of 16.
         self.up = GainConv(channels, channels // 4, padding=0)
         self.last = GainConv(channels // 4, 3, padding=0, gain=0.1)  # a mid-grey start
@@ -129,9 +129,6 @@ class PlainNet(nn.Module):
         left = PLAIN_PAD - 3  # of the padding
         return x[:, :, left:-left, left:-left] * PLAIN_SWING + PLAIN_SWING
 
-
-PLAIN_BLOCKS = (0, 1, 2, 3)
-"""Which residual blocks of a :class:`LiveNet` a :class:`PlainNet` begins with."""
 
 PLAIN_PAD = 8
 """Pixels that :class:`PlainNet` pads a photo with, by reflection."""

@@ -42,6 +42,14 @@ def test_inner_kernels_move_by_an_orthogonal_matrix_and_the_rest_by_adams_step()
         torch.testing.assert_close(steps[index].abs(), torch.full_like(steps[index], 1e-3), rtol=1e-3, atol=0)
 
 
+def test_without_a_rate_of_muons_everything_is_adams():
+    parameters = layers()
+    optimiser = MuonAdam(parameters, 1e-3, 0.0)
+    for step in moved(parameters, optimiser):
+        torch.testing.assert_close(step.abs(), torch.full_like(step, 1e-3), rtol=1e-3, atol=0)
+    assert list(optimiser.state_dict()) == ["adam"]
+
+
 def test_the_step_goes_downhill():
     parameters = layers()
     steps = moved(parameters, MuonAdam(parameters, 1e-3, 0.02))
