@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from styletransfer.core.photos import find_photos
-from styletransfer.core.settings import TrainSettings
+from styletransfer.core.settings import ARCHITECTURES, TrainSettings
 from styletransfer.core.squares import load_squares
 from styletransfer.training.checkpoint import build_network
 from styletransfer.training.data import PhotoSampler, load_painting, to_bchw
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--unseen", type=Path, required=True)
     parser.add_argument("--vgg", type=Path, required=True, help="VGG-16's weights, .safetensors or .pth")
+    parser.add_argument("--network", choices=ARCHITECTURES, default="live")
     parser.add_argument("--init", type=Path, help="a style file to start from")
     parser.add_argument("--seen", type=int, default=1200, help="photos that each training sees")
     parser.add_argument("--trials", nargs="+", default=["adam:4", "muon:4", "muon:2", "muon:1"])
@@ -49,7 +50,7 @@ def main() -> None:
     squares = load_squares(find_photos(arguments.unseen), arguments.unseen, 20, _SIDE, print)
     unseen = [to_bchw(frame) for frame in squares.values()]
     vgg = load_vgg(arguments.vgg).to(memory_format=torch.channels_last)
-    settings = TrainSettings()
+    settings = TrainSettings(architecture=arguments.network)
     objective = Objective(vgg, load_painting(arguments.painting, settings.style_size))
     for trial in arguments.trials:
         name, batch = trial.partition(":")[::2]

@@ -25,8 +25,8 @@ _Affine = tuple[Tensor, Tensor]
 def fold_norms(live: LiveNet, photos: Iterable[Tensor]) -> PlainNet:
     """Fold each instance norm into the convolution before it, with its mean statistics over photos.
 
-    No photo has the mean statistics, and the output loses its tanh: the result needs
-    training, but its strokes are there from the first step.
+    No photo has the mean statistics, and the output loses its tanh: the result needs training, but its strokes are
+    there from the first step.
 
     Args:
         live: a trained network.
@@ -87,5 +87,7 @@ def _merge(statistics: Tensor, share: int) -> Tensor:
 def _set(target: GainConv, kernels: Tensor, affine: tuple[Tensor, Tensor | None]) -> None:
     scale, shift = affine
     assert target.bias is not None and shift is not None
-    target.set_kernels(kernels * scale.view(-1, 1, 1, 1))
+    folded = kernels * scale.view(-1, 1, 1, 1)
+    target.weight.copy_(kernels)
+    target.gain.copy_(folded.flatten(1).norm(dim=1) * scale.sign())
     target.bias.copy_(shift)

@@ -209,8 +209,8 @@ def _read_plain(stored: dict[str, Tensor], network: PlainNet) -> dict[str, Tenso
             if name in ("up", "last"):
                 read = _of_phases if name == "up" else _of_blocks
                 kernels, bias = read(kernels), read(bias)
-            module.set_kernels(kernels)
-            state |= {f"{name}.gain": module.gain, f"{name}.weight": module.weight, f"{name}.bias": bias}
+            state[f"{name}.gain"] = kernels.flatten(1).norm(dim=1)
+            state[f"{name}.weight"], state[f"{name}.bias"] = kernels, bias
     return state
 
 

@@ -27,11 +27,13 @@ class MuonAdam:
 
     def __init__(self, network: nn.Module, rate: float, muon_rate: float) -> None:
         self._parameters = list(network.parameters())
-        self._kernels = [parameter for parameter in self._parameters if muon_rate and _is_inner(parameter)]
+        self._kernels: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for parameter in self._parameters:
+            (self._kernels if muon_rate and _is_inner(parameter) else others).append(parameter)
         for kernel in self._kernels:  # else the matrices would be copies
             kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
         self._matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in self._kernels]
-        others = [parameter for parameter in self._parameters if not (muon_rate and _is_inner(parameter))]
         self._optimisers: dict[str, tuple[torch.optim.Optimizer, float]] = {
             "adam": (torch.optim.Adam(others, lr=rate, betas=_BETAS, fused=True), rate)
         }

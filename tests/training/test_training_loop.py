@@ -252,11 +252,11 @@ def test_training_lowers_the_loss_and_another_starts_from_there(run, tmp_path, q
 def test_a_plain_network_starts_from_a_live_one(run, tmp_path, quick):
     live, _, _ = run("live", quick(steps=60, learning_rate=1e-2))
     for start in ("none", "live"):
-        settings = quick(steps=4, architecture="plain", learning_rate=1e-4)
+        settings = quick(steps=2, architecture="plain", learning_rate=1e-4)
         plain, progress, _ = run(start, settings, init={} if start == "none" else {"live": live})
         assert (type(plain).__name__, progress.init) == ("PlainNet", start)
     cold, warm = ([line["total"] for line in log(tmp_path / work)] for work in ("none", "live"))
-    assert np.mean(warm[-2:]) < 0.8 * np.mean(cold[-2:])
+    assert np.mean(warm) < 0.8 * np.mean(cold)
 
 
 # ---- the learning rate ----
