@@ -78,6 +78,18 @@ class Progress(Standing):
     painting: Painting
 
 
+class Resumable(Protocol):
+    """A :class:`Standing` with its settings."""
+
+    @property
+    def settings(self) -> Any:
+        """What the training was told, a dataclass."""
+
+    @property
+    def photos(self) -> int:
+        """Number of photos in the folder."""
+
+
 class Optimiser(Protocol):
     """What a checkpoint saves of an optimiser; torch's have it."""
 
@@ -196,6 +208,29 @@ def is_restorer(path: Path) -> bool:
     with damage_explained(path):
         return bool(read_checkpoint(path)[0].get("kind") == RESTORER)
     return False
+
+
+def check_same(settings: object, photos: int, saved: Resumable) -> None:
+    """Refuse to go on with a training under other conditions: it would not be the same training any more.
+
+    Args:
+        settings: what is wanted now, a dataclass.
+        photos: number of photos in the folder now.
+        saved: where the interrupted training stands.
+
+    Raises:
+        CheckpointError: a setting or the number of photos differs.
+    """
+    differing = [
+        (entry.name, getattr(saved.settings, entry.name), getattr(settings, entry.name))
+        for entry in dataclasses.fields(saved.settings)
+    ]
+    for name, theirs, ours in [*differing, ("photos", saved.photos, photos)]:
+        if ours != theirs:
+            raise CheckpointError(
+                f"the interrupted training had {name} {theirs}, now it is {ours}; "
+                "give the same options, or leave --resume out to start anew"
+            )
 
 
 @contextlib.contextmanager

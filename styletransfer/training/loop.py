@@ -24,6 +24,7 @@ from styletransfer.core.settings import TrainSettings
 from styletransfer.training.checkpoint import (
     Progress,
     build_network,
+    check_same,
     find_checkpoint,
     load_checkpoint,
     load_optimiser,
@@ -113,7 +114,11 @@ def train(  # noqa: PLR0915
     if resume:
         checkpoint = find_checkpoint(paths.work)
         network, saved = load_checkpoint(checkpoint)
-        _check_same(progress, saved)
+        if saved.painting.sha256 != progress.painting.sha256:
+            raise CheckpointError(
+                "the interrupted training had another painting; give the same one, or leave --resume out"
+            )
+        check_same(settings, len(photos), saved)
         progress = saved
     progress = dataclasses.replace(progress, photos=len(photos), device=describe_device(device))
     network = network.to(device).to(memory_format=torch.channels_last)
@@ -208,18 +213,6 @@ def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Obje
         start = fold_norms(start, (sampler(step).photos.to(device).float() for step in range(_FOLDED_BATCHES)))
     network.load_state_dict(start.state_dict())
     return best
-
-
-def _check_same(wanted: Progress, saved: Progress) -> None:
-    if wanted.painting.sha256 != saved.painting.sha256:
-        raise CheckpointError("the interrupted training had another painting; give the same one, or leave --resume out")
-    for entry in dataclasses.fields(TrainSettings):
-        ours, theirs = getattr(wanted.settings, entry.name), getattr(saved.settings, entry.name)
-        if ours != theirs:
-            raise CheckpointError(
-                f"the interrupted training had {entry.name} {theirs}, now it is {ours}; "
-                "give the same options, or leave --resume out to start anew"
-            )
 
 
 class _Unsteadiness:

@@ -194,6 +194,13 @@ def test_another_painting_cannot_be_resumed_with(run, tmp_path, quick):
         run("a", quick(), resume=True, painting=tmp_path / "other.png")
 
 
+def test_another_folder_of_photos_cannot_be_resumed_with(run, tmp_path, photo_folder, quick):
+    run("a", quick(), stop_after(2))
+    next(photo_folder.iterdir()).unlink()
+    with pytest.raises(CheckpointError, match="photos 6, now it is 5"):
+        run("a", quick(), resume=True)
+
+
 def test_a_new_training_starts_anew_in_an_old_folder(run, tmp_path, quick):
     run("a", quick(steps=6))
     run("a", quick(steps=6, seed=1), stop_after(2))

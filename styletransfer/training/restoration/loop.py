@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from styletransfer.core.cores import cores
-from styletransfer.core.errors import CheckpointError, DivergedError
+from styletransfer.core.errors import DivergedError
 from styletransfer.core.pictures import Picture, save_picture
 from styletransfer.core.settings_restore import RestoreSettings
-from styletransfer.training.checkpoint import find_checkpoint
+from styletransfer.training.checkpoint import check_same, find_checkpoint
 from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses.expression import WeightedLoss
@@ -74,8 +74,8 @@ def train_restorer(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = loss_dtype(device)
     sampler = PatchSampler(find_all_photos(photos), settings)
-    learning, progress = _begin(settings, loss, init, find_checkpoint(work) if resume else None, device)
-    progress = dataclasses.replace(progress, photos=len(sampler.paths), device=describe_device(device))
+    progress = RestoreProgress(settings, step=0, photos=len(sampler.paths), device=describe_device(device))
+    learning, progress = _begin(progress, loss, init, find_checkpoint(work) if resume else None, device)
     network = learning.network.train()
 
     preview = _Preview(sampler, settings, device)
@@ -146,19 +146,20 @@ def _share_done(step: int, seconds: float, settings: RestoreSettings) -> float:
 
 
 def _begin(
-    settings: RestoreSettings,
+    progress: RestoreProgress,
     loss: WeightedLoss,
     init: tuple[str, RestoreNet] | None,
     resume_from: Path | None,
     device: torch.device,
 ) -> tuple[Learning, RestoreProgress]:
-    """Network, mean and optimiser, new or as a checkpoint has them."""
+    """Network, mean and optimiser, new (with ``progress``) or as a checkpoint has them."""
+    settings, photos, runs_on = progress.settings, progress.photos, progress.device
     torch.manual_seed(settings.seed)
-    progress = RestoreProgress(settings, step=0)
     network = build_from(settings)
     if resume_from is not None:
         network, progress = load_progress(resume_from)
-        _check_same(settings, progress.settings)
+        check_same(settings, photos, progress)
+        progress = dataclasses.replace(progress, device=runs_on)
     elif init is not None:
         progress = dataclasses.replace(progress, init=init[0])
         network.load_state_dict(init[1].state_dict())
@@ -170,16 +171,6 @@ def _begin(
     if resume_from is not None:
         load_learning(resume_from, learning)
     return learning, progress
-
-
-def _check_same(wanted: RestoreSettings, saved: RestoreSettings) -> None:
-    for entry in dataclasses.fields(RestoreSettings):
-        ours, theirs = getattr(wanted, entry.name), getattr(saved, entry.name)
-        if ours != theirs:
-            raise CheckpointError(
-                f"the interrupted training had {entry.name} {theirs}, now it is {ours}; "
-                "give the same options, or leave --resume out to start anew"
-            )
 
 
 class _Preview:

@@ -93,6 +93,13 @@ def test_a_finished_training_resumed_does_nothing(run, tmp_path, tiny):
     assert len(log(tmp_path / "a")) == 5
 
 
+def test_another_folder_of_photos_does_not_continue(run, photo_folder, tiny):
+    run("a", tiny(), stop_after(2))
+    next(photo_folder.iterdir()).unlink()
+    with pytest.raises(CheckpointError, match="photos 6, now it is 5"):
+        run("a", tiny(), resume=True)
+
+
 def test_other_settings_do_not_continue(run, tiny):
     run("a", tiny(), stop_after(1))
     with pytest.raises(CheckpointError, match=r"had loss l1, now it is l2.*--resume"):
