@@ -52,7 +52,8 @@ def train_restore(
     quality: Annotated[str, _option("quality")] = _DEFAULT.quality,
     grey: Annotated[bool, _option("grey")] = _DEFAULT.grey,
     init: Annotated[
-        str, typer.Option("--init", help="Start from: an .onnx file or a training's folder of the same network, none.")
+        str,
+        typer.Option("--init", help="Start from: a shipped network, an .onnx file or a training's folder, none."),
     ] = "none",
     resume: ResumeOption = False,
     steps: Annotated[
@@ -164,13 +165,14 @@ def _loss(text: str, seed: int, vgg: Path | None, mdf: Path | None) -> WeightedL
 def _start(init: str, settings: RestoreSettings) -> tuple[str, RestoreNet] | None:
     """Name and network that the training starts from."""
     from styletransfer.core.errors import ModelError
+    from styletransfer.core.zoo import resolve_restorer
     from styletransfer.training.restoration.export import load_restorer
     from styletransfer.training.restoration.networks import has_batch_norm
     from styletransfer.training.restoration.state import build_from
 
     if init == "none":
         return None
-    path = Path(init)
+    path = Path(init) if Path(init).is_dir() else resolve_restorer(init)
     network, wanted = load_restorer(path), build_from(settings)
     if (
         {name: value.shape for name, value in network.state_dict().items()}

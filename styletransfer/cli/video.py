@@ -96,7 +96,7 @@ def video(
 
 def _check(name: str, value: float | None, low: float, high: float, range_after_low: str) -> None:
     if value is not None and not low <= value <= high:  # false for NaN too
-        raise SettingsError(f"{name} is {value:g}; it goes from {low:g}{range_after_low}")
+        raise SettingsError(f"{name} is {value}; it goes from {low:g}{range_after_low}")
 
 
 def _run(plan: ClipPlan, settings: BatchSettings, report: Path | None) -> bool:

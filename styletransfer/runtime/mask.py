@@ -58,7 +58,7 @@ class PersonMask:
         if path is None:
             raise ModelError(f"this installation has no mask network; {WHERE_FROM}")
         self.path = Path(path)
-        self._session, self.provider = create_session(self.path, provider)
+        self._session, self.provider = create_session(self.path, provider, expected=WHERE_FROM)
         self._input, self._planar, self._size_hw, self._is_bytes = self._signature()
         self._before: NDArray[np.float32] | None = None
         self(np.zeros((64, 64, 3), np.uint8))  # a file that is no mask network is refused here, not in the show

@@ -45,7 +45,7 @@ _MEND = {
     "tensorrt": f"{_CUDA_LIBRARIES} 'tensorrt-cu13<11'",
     "openvino": "pip install --upgrade onnxruntime onnxruntime-ep-openvino",
 }
-_ONE_EXPECTED = "a style that `styletransfer train` wrote or a fast-neural-style .onnx file is expected"
+_STYLE_EXPECTED = "a style that `styletransfer train` wrote or a fast-neural-style .onnx file is expected"
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def create_session(
     *,
     arena: bool = True,
     options: Mapping[str, str] | None = None,
+    expected: str = _STYLE_EXPECTED,
 ) -> tuple[Any, str]:
     """Load a model on a provider and make sure that this provider is the one that runs it.
 
@@ -87,6 +88,7 @@ def create_session(
         arena: keep the CPU's memory from run to run, which is fast for frames of one size; without it a
             single huge picture takes half the memory, and gives it back.
         options: of the provider, in place of the ones that suit frames of any size.
+        expected: what messages say that the file should be.
 
     Returns:
         The ``onnxruntime.InferenceSession`` and the short name of the provider that runs.
@@ -101,14 +103,14 @@ def create_session(
     settings = _Settings(threads, dimensions or {}, arena, options)
     if threads is not None and threads < 1:
         raise SettingsError(f"threads is {threads}; it must be 1 or more")
-    _check_file(path)
+    _check_file(path, expected)
     offered = available()
     if provider == "auto":
         for name in AUTO_ORDER:
             if name in offered and name != "cpu":
                 with contextlib.suppress(Exception):  # the next best one is what auto means
                     return _load(ort, path, name, settings), name
-        return _load_on_cpu(ort, path, settings), "cpu"
+        return _load_on_cpu(ort, path, settings, expected), "cpu"
     if provider not in PROVIDERS:
         raise ProviderError(
             f"unknown provider {provider!r}; choose auto or one of {', '.join(PROVIDERS)} (here: {', '.join(offered)})"
@@ -116,11 +118,11 @@ def create_session(
     if provider not in offered:
         raise ProviderError(f"provider {provider} is not installed (here: {', '.join(offered)}); {_INSTALL[provider]}")
     if provider == "cpu":
-        return _load_on_cpu(ort, path, settings), "cpu"
+        return _load_on_cpu(ort, path, settings, expected), "cpu"
     try:
         return _load(ort, path, provider, settings), provider
     except Exception as error:
-        _load_on_cpu(ort, path, settings)  # a broken file is a ModelError, not the provider's fault
+        _load_on_cpu(ort, path, settings, expected)  # a broken file is a ModelError, not the provider's fault
         hint = _MEND.get(provider, "--provider auto chooses one that loads")
         raise ProviderError(f"provider {provider} is installed but does not load ({explain(error)}); {hint}") from error
 
@@ -150,26 +152,26 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, expected: str) -> None:
     if path.is_dir():
-        raise ModelError(f"{path}: is a folder; {_ONE_EXPECTED}")
+        raise ModelError(f"{path}: is a folder; {expected}")
     try:
         with path.open("rb") as file:
             is_empty = not file.read(1)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such style file") from error
+        raise ModelError(f"{path}: no such file; {expected}") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
     if is_empty:
-        raise ModelError(f"{path}: the file is empty; {_ONE_EXPECTED}")
+        raise ModelError(f"{path}: the file is empty; {expected}")
 
 
-def _load_on_cpu(ort: Any, path: Path, settings: _Settings) -> Any:
+def _load_on_cpu(ort: Any, path: Path, settings: _Settings, expected: str) -> Any:
     try:
         return _load(ort, path, "cpu", settings)
     except Exception as error:
         raise ModelError(
-            f"{path}: onnxruntime {ort.__version__} cannot load it ({explain(error)}); {_ONE_EXPECTED}"
+            f"{path}: onnxruntime {ort.__version__} cannot load it ({explain(error)}); {expected}"
         ) from error
 
 

@@ -82,7 +82,7 @@ def read_style_file(path: Path, consequence: str) -> tuple[onnx.ModelProto, byte
         data = path.read_bytes()
         model = onnx.load_from_string(data)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such style file") from error
+        raise ModelError(f"{path}: no such file") from error
     except Exception as error:  # protobuf's errors have no common base that onnx exports
         raise ModelError(f"{path}: not readable as an ONNX file") from error
     if not any(entry.key == CARD_KEY for entry in model.metadata_props):

@@ -116,7 +116,7 @@ def test_what_is_no_mask_network_is_one_clear_line(tmp_path, tiny_model):
     for path in (tmp_path / "nowhere.onnx", words, tiny_model):
         with pytest.raises(ModelError) as caught:
             PersonMask(path)
-        assert str(path) in str(caught.value)
+        assert str(path) in str(caught.value) and "--mask-model" in str(caught.value)
         assert "\n" not in str(caught.value)
 
 

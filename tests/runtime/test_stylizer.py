@@ -188,7 +188,7 @@ def bad_files(tmp_path, tiny_model):
         ("truncated", "cannot load it"),
         ("picture", "cannot load it"),
         ("folder", "is a folder"),
-        ("missing", "no such style file"),
+        ("missing", "no such file; a style that"),
         ("card", "card inside the file is damaged"),
         ("newer", "upgrade styletransfer"),
     ],

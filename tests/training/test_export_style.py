@@ -228,7 +228,7 @@ def foreign(path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "no such style file"),
+        ("missing", "no such file"),
         ("text", "not readable as an ONNX file"),
         ("foreign", "not made by styletransfer"),
         ("tiny", "cannot be read"),

@@ -83,6 +83,8 @@ def test_starts_that_do_not_fit(train, tmp_path, tiny_model):
     assert one_error(train("--init", first, "--channels", 8), "4 channels", "8 channels", "--channels")
     assert one_error(train("--init", tmp_path / "none.onnx"), "none.onnx", "no such")
     assert one_error(train("--init", tiny_model), "tiny.onnx")
+    assert one_error(train("--init", "udnie"), "udnie", "is a style")
+    assert one_error(train("--init", "upscale4"), "upscale4", "scale 4", "--scale")
     dncnn = ("--net", "dncnn", "--task", "denoise", "--layers", 3, "--steps", 1)
     assert train(*dncnn, out=first).status == 0
     assert one_error(train(*dncnn, "--init", first), "batch norms", "first.training")
