@@ -70,9 +70,9 @@ def bench(
     meanwhile does so for all of them. fps is 1 / mean time of a frame. The last column is the rate of
     the network's multiply-adds as a share of what numpy's matrix product reaches in the same run.
     """
+    from styletransfer.cli.extra_files import check_extra, check_plot
     from styletransfer.cli.machine import describe
     from styletransfer.cli.measure import tune_threads
-    from styletransfer.cli.targets import check_extra
     from styletransfer.core import zoo
     from styletransfer.core.cores import cores
     from styletransfer.core.errors import SettingsError
@@ -82,12 +82,11 @@ def bench(
     sizes_wh = [parse_size(text) for text in size or ["640x480"]]
     if not math.isfinite(seconds):
         raise SettingsError(f"--seconds is {seconds:g}; give a number of seconds")
-    _check_plot(plot)
     names = list(dict.fromkeys([*(models or []), *(model or [])] or [zoo.DEFAULT_STYLE]))
     names = list(dict.fromkeys(names + (against or [])))
     paths = {name: zoo.resolve(name) for name in names}
-    for path, option in ((json_file, "--json"), (plot, "--plot")):
-        check_extra(path, option, paths.values())
+    check_extra(json_file, "--json", paths.values())
+    check_plot(plot, paths.values())
     report: dict[str, Any] = {"machine": describe(), "threads": threads}
     if tune:
         report["threads_ms"] = tune_threads(paths[names[0]], sizes_wh[0], cores())
@@ -136,19 +135,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in (width, height)):
         raise SettingsError(f"--size {text}: each side must be {_MIN_SIDE} to {_MAX_SIDE} pixels")
     return width, height
-
-
-def _check_plot(plot: Path | None) -> None:
-    """Say what cannot be drawn before the work."""
-    from styletransfer.core.errors import MissingExtraError, OutputError
-
-    if plot is not None:
-        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise OutputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
-        try:
-            import matplotlib  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("matplotlib", "train", "draw a plot") from error
 
 
 def _load(path: Path, provider: str, threads: int | None) -> Stylizer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import ProviderOption, fail, numbers, progress, stderr, warn
+from styletransfer.cli.extra_files import check_extra, check_plot
 from styletransfer.cli.lossnet import DeviceOption, VggOption, device_for, fit_memory, load_lossnet
 from styletransfer.cli.protocol import FORMAT, as_json, fingerprint, read_entries
 from styletransfer.core.errors import InputError, OutputError, SettingsError, StoppedError, StyleTransferError
@@ -88,7 +89,9 @@ def evaluate(
     )
     is_alone = str(json_file) == "-"
     json_file = None if is_alone else json_file
-    _check_outputs(json_file, plot, resume)
+    files = [painting, photos, *map(Path, models)]
+    check_plot(plot, files)
+    _check_json(json_file, files, resume)
     ground, contenders, header = _prepare(settings, models, painting, photos, (provider, device, vgg))
     entries = read_entries(json_file, header) if resume and json_file is not None else []
     header["settings"] = asdict(settings)
@@ -124,13 +127,9 @@ def _checkpoints(text: str) -> tuple[int, ...]:
     return checkpoints_to(asked[0]) if len(asked) == 1 and asked[0] >= 0 else asked
 
 
-def _check_outputs(json_file: Path | None, plot: Path | None, resume: bool) -> None:
+def _check_json(json_file: Path | None, files: Sequence[Path], resume: bool) -> None:
     """Say what cannot be written before an hour's work."""
-    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise OutputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
-    for path in (json_file, plot):
-        if path is not None and path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file")
+    check_extra(json_file, "--json", files)
     if resume and json_file is None:
         raise SettingsError("--resume goes on with a file; name it with --json")
     if json_file is not None and json_file.exists() and not resume:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import ProviderOption, fail, progress, warn
+from styletransfer.cli.extra_files import check_extra, check_plot
 from styletransfer.cli.restore_inputs import (
     as_restoring,
     build_measures,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _DEFAULT = RestoreEvalSettings()
 _ALL = (*FIDELITY, "stlpips", "jod")
-PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def evaluate_restore(
@@ -99,7 +99,9 @@ def evaluate_restore(
     is_alone = str(json_file) == "-"
     json_file = None if is_alone else json_file
     _check_request(models or (), photos or (), from_csv or ())
-    _check_outputs(csv_file, json_file, plot)
+    inputs = [*map(Path, models or ()), *(photos or ()), *(from_csv or ())]
+    _check_tables(csv_file, json_file, inputs)
+    check_plot(plot, inputs)
     files: list[tuple[str, Sequence[Row]]] = [(path.stem, read_rows(path)) for path in from_csv or ()]
     shown = [part.strip() for part in axes.split(",")] if axes else []
     header: dict[str, Any] = {"format": 1, "from": [path.name for path in from_csv or ()]}
@@ -217,13 +219,9 @@ def _check_request(models: Sequence[str], photos: Sequence[Path], from_csv: Sequ
         raise SettingsError("--photos are for MODELs, and none is named")
 
 
-def _check_outputs(csv_file: Path | None, json_file: Path | None, plot: Path | None) -> None:
+def _check_tables(csv_file: Path | None, json_file: Path | None, inputs: Sequence[Path]) -> None:
     """Say what cannot be written before the work."""
-    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise OutputError(f"{plot}: a plot's name ends in {', '.join(PLOT_SUFFIXES)}")
-    for path in (csv_file, json_file, plot):
-        if path is not None and path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file")
-    for path in (csv_file, json_file):
+    for path, option in ((csv_file, "--csv"), (json_file, "--json")):
+        check_extra(path, option, inputs)
         if path is not None and path.exists():
             raise OutputError(f"{path}: exists; name another file (--from adds the figures of a .csv to these)")

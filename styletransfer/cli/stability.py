@@ -71,7 +71,7 @@ def stability(
     (Lai et al. 2018); flicker is what changes where the clip stands still. A weak or blurred style is steady too:
     look at the style loss (lower is closer to the painting), or at contrast and detail, beside them.
     """
-    from styletransfer.cli.targets import check_extra
+    from styletransfer.cli.extra_files import check_extra
     from styletransfer.core.files import write_bytes
     from styletransfer.core.zoo import resolve
     from styletransfer.runtime.stylizer import Stylizer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import warn
+from styletransfer.cli.extra_files import check_extra, check_plot
 from styletransfer.core.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -92,17 +93,10 @@ def study_scale(
 
 
 def _check_outputs(votes_file: Path, json_file: Path | None, plot: Path | None) -> None:
-    from styletransfer.study.plot import PLOT_SUFFIXES
-
     if json_file is not None and json_file.suffix.lower() != ".json":
         raise OutputError(f"{json_file}: the scale is written as .json; end the name so")
-    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise OutputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
-    for path in (json_file, plot):
-        if path is not None and path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file")
-        if path is not None and path.resolve() == votes_file.resolve():
-            raise OutputError(f"{path}: is the file of votes; name another output")
+    check_extra(json_file, "-o", [votes_file])
+    check_plot(plot, [votes_file], extra="study")
 
 
 def _read(votes_file: Path) -> tuple[list[Vote], list[Vote]]:

@@ -204,25 +204,6 @@ class Taken:
         return True
 
 
-def check_extra(path: Path | None, option: str, files: Iterable[Path | None]) -> None:
-    """Refuse, before the work, a file for figures or a recording that is one of the run's own files, or a folder.
-
-    Args:
-        path: what the option says; None and ``-`` are always right.
-        option: its name.
-        files: inputs, models and results.
-
-    Raises:
-        OutputError: it is one of them.
-    """
-    if path is None or str(path) == STREAM:
-        return
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file with {option}")
-    if Taken(files).has(path):
-        raise OutputError(f"{path}: is an input or a result of this run; name another file with {option}")
-
-
 def style_names(paths: Iterable[Path]) -> list[str]:
     """The styles' names for file names; two files of the same name get a number."""
     names: list[str] = []

@@ -68,8 +68,8 @@ def video(
     from styletransfer.cli.chains import chain_names, find_restorers, find_styles
     from styletransfer.cli.clip import ClipOptions
     from styletransfer.cli.clips import plan_clips
+    from styletransfer.cli.extra_files import check_extra
     from styletransfer.cli.stages import Look
-    from styletransfer.cli.targets import check_extra
     from styletransfer.media.codecs import EncoderSettings
     from styletransfer.media.hardware import check as check_device
 

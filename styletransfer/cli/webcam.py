@@ -12,7 +12,7 @@ import typer
 
 from styletransfer.cli.chains import NO_STYLE, AfterOption, BeforeOption, find_restorers
 from styletransfer.cli.common import ProviderOption
-from styletransfer.cli.targets import check_extra
+from styletransfer.cli.extra_files import check_extra
 from styletransfer.core.errors import ModelError, SettingsError
 from styletransfer.core.zoo import DEFAULT_STYLE
 

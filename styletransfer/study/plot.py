@@ -12,8 +12,6 @@ from styletransfer.core.errors import MissingExtraError
 from styletransfer.core.files import atomic_path
 from styletransfer.study.scaling import Scale
 
-PLOT_SUFFIXES = (".png", ".svg", ".pdf")
-
 
 def save_plot(overall: Scale, scenes: Mapping[str, Scale], caption: str, path: Path) -> None:
     """Draw the scale over all scenes with its intervals, and each scene's scores as small grey marks.
@@ -22,7 +20,7 @@ def save_plot(overall: Scale, scenes: Mapping[str, Scale], caption: str, path: P
         overall: of the votes of all scenes.
         scenes: name to scale; a condition that a scene has not is left out there.
         caption: below the axis.
-        path: ends in one of :data:`PLOT_SUFFIXES`.
+        path: a file that matplotlib writes (.png, .svg, .pdf).
 
     Raises:
         MissingExtraError: matplotlib is not installed.

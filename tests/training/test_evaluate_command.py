@@ -255,6 +255,18 @@ def test_bad_options_are_one_line(evaluate, tmp_path, monkeypatch, args, said):
     assert said in done.errors[0] and done.out == ""
 
 
+def test_a_plot_never_replaces_an_input(evaluate, painting_file, photo_folder, tiny_model):
+    photo = photo_folder / "another.png"
+    photo.write_bytes(painting_file.read_bytes())
+    for target in (painting_file, photo):
+        before = target.read_bytes()
+        done = evaluate("--plot", target)
+        assert done.status == 1 and f"{target}: is an input or a result of this run" in done.errors[0]
+        assert target.read_bytes() == before
+    done = evaluate("--json", tiny_model, "--resume")
+    assert done.status == 1 and "is an input" in done.errors[0]
+
+
 def test_bad_inputs_are_one_line(evaluate, tmp_path, photo_file):
     empty, text = tmp_path / "empty", tmp_path / "text.onnx"
     empty.mkdir()
