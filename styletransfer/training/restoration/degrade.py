@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from styletransfer.core.bicubic import imresize, modcrop
-from styletransfer.core.damage import grey_plane, through_jpeg
+from styletransfer.core.damage import as_bytes, grey_plane, through_jpeg
 from styletransfer.core.settings_restore import RestoreSettings
 
 Frame = NDArray[np.uint8]
@@ -48,7 +48,7 @@ def add_noise(frame_hwc: Frame, sigma: float, rng: np.random.Generator, is_grey:
         is_grey: the same noise in all channels.
     """
     shape = (*frame_hwc.shape[:2], 1 if is_grey else 3)
-    return _to_bytes(frame_hwc + np.float32(sigma) * rng.standard_normal(shape, dtype=np.float32))
+    return as_bytes(frame_hwc + np.float32(sigma) * rng.standard_normal(shape, dtype=np.float32))
 
 
 def through_optics(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
@@ -77,7 +77,7 @@ def as_webcam(frame_hwc: Frame, rng: np.random.Generator) -> Frame:
     if rng.random() < 0.3:
         noise = _smeared(noise)
     variance = rng.uniform(0, _READ_LEVELS) ** 2 + rng.uniform(0, _SHOT_LEVELS) ** 2 * light / 255
-    noisy = _to_bytes(light + noise * np.sqrt(variance, dtype=np.float32))
+    noisy = as_bytes(light + noise * np.sqrt(variance, dtype=np.float32))
     low, high = _WEBCAM_QUALITY
     return through_jpeg(noisy, int(rng.integers(low, high + 1)))
 
@@ -110,7 +110,3 @@ def _smeared(noise: NDArray[np.float32]) -> NDArray[np.float32]:
     for axis in (0, 1):
         noise = noise + 0.5 * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
     return noise / np.float32(1.5)
-
-
-def _to_bytes(values: NDArray[np.float32]) -> Frame:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
