@@ -15,18 +15,20 @@ class Architecture:
     Attributes:
         channels: width of the residual blocks.
         learning_rate: peak learning rate of Adam.
-        muon_rate: peak learning rate of Muon, which trains the inner kernels; 0: Adam does. Without norms Muon soon
-            paints a frame, out of the zeros around the picture.
+        muon_rate: peak learning rate of Muon, which trains the inner kernels.
+        margin: pixels that the photos of a training are larger than what its losses see, a window at a random place.
+            A network that pads with zeros otherwise learns to paint a frame, which lowers the style loss.
     """
 
     channels: int
     learning_rate: float
     muon_rate: float
+    margin: int = 0
 
 
 ARCHITECTURES = {
     "live": Architecture(64, 3e-3, 2e-2),
-    "plain": Architecture(64, 2e-3, 0.0),
+    "plain": Architecture(64, 2e-3, 2e-2, margin=32),
     "johnson": Architecture(128, 1e-3, 2e-2),
 }
 """Networks by name."""
@@ -82,6 +84,11 @@ class TrainSettings:
     def width(self) -> int:
         """Channels of the residual blocks: what was asked for, or the network's default."""
         return self.channels or ARCHITECTURES[self.architecture].channels
+
+    @property
+    def margin(self) -> int:
+        """Pixels that the crops of photos are larger than :attr:`image_size`, which the losses see."""
+        return ARCHITECTURES[self.architecture].margin
 
     @property
     def peak_rate(self) -> float:

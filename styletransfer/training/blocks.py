@@ -182,6 +182,9 @@ class Residual(nn.Module):
         return x + residual
 
 
+_START_LENGTH = 3**-0.5  # of a kernel that torch has initialised
+
+
 class GainConv(nn.Conv2d):
     """Convolution with weight normalisation (Salimans & Kingma 2016): ``gain · v / ‖v‖`` for each output channel.
 
@@ -200,6 +203,13 @@ class GainConv(nn.Conv2d):
         """The weights that the convolution uses, ``[outputs, inputs, 3, 3]``."""
         kernels: Tensor = torch._weight_norm(self.weight, self.gain.view(-1, 1, 1, 1), 0)
         return kernels
+
+    @torch.no_grad()
+    def set_kernels(self, kernels: Tensor) -> None:
+        """Use these, ``[outputs, inputs, 3, 3]``; v gets the length of a new network's, for an optimiser's steps."""
+        lengths = kernels.flatten(1).norm(dim=1)
+        self.gain.copy_(lengths)
+        self.weight.copy_(kernels * (_START_LENGTH / lengths.clamp(min=1e-12)).view(-1, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` to ``[N, outputs, H / stride, W / stride]``, zero padded."""

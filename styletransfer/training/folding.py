@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import cast
 
@@ -12,6 +13,7 @@ from styletransfer.training.blocks import GainConv, InstanceNorm
 from styletransfer.training.network import (
     OUTPUT_CENTRE,
     OUTPUT_SWING,
+    PLAIN_BLOCKS,
     PLAIN_SWING,
     LiveNet,
     PlainNet,
@@ -25,13 +27,15 @@ _Affine = tuple[Tensor, Tensor]
 def fold_norms(live: LiveNet, photos: Iterable[Tensor]) -> PlainNet:
     """Fold each instance norm into the convolution before it, with its mean statistics over photos.
 
-    No photo has the mean statistics, and the output loses its tanh: the result needs training, but its strokes are
-    there from the first step.
+    No photo has the mean statistics, a residual block is left out, and the output loses its tanh: the result needs
+    training, but its strokes are there from the first step.
 
     Args:
         live: a trained network.
         photos: batches of RGB ``[N, 3, H, W]``, 0..255; some dozens of photos are enough.
     """
+    live = copy.deepcopy(live)
+    live.body = nn.Sequential(*(live.body[index] for index in PLAIN_BLOCKS))
     affine = _mean_affine(live, photos)
     plain = PlainNet(live.down.conv.out_channels)
     _set(plain.stem, live.stem.weight, (torch.ones_like(plain.stem.gain), live.stem.bias))
@@ -87,7 +91,5 @@ def _merge(statistics: Tensor, share: int) -> Tensor:
 def _set(target: GainConv, kernels: Tensor, affine: tuple[Tensor, Tensor | None]) -> None:
     scale, shift = affine
     assert target.bias is not None and shift is not None
-    folded = kernels * scale.view(-1, 1, 1, 1)
-    target.weight.copy_(kernels)
-    target.gain.copy_(folded.flatten(1).norm(dim=1) * scale.sign())
+    target.set_kernels(kernels * scale.view(-1, 1, 1, 1))
     target.bias.copy_(shift)

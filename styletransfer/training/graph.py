@@ -172,6 +172,9 @@ def read_weights(model: onnx.ModelProto, network: StyleNet) -> None:
         ModelError: the graph is of another network or width.
     """
     stored = read_initialisers(model)
+    blocks = {name.split(".")[1] for name in stored if name.startswith("body.")}
+    if len(blocks) > len(network.body):
+        raise ModelError(f"an older version wrote it, with {len(blocks)} residual blocks; train it again")
     try:
         state = _read_plain(stored, network) if isinstance(network, PlainNet) else _read_normed(stored, network)
     except KeyError as error:
@@ -209,8 +212,8 @@ def _read_plain(stored: dict[str, Tensor], network: PlainNet) -> dict[str, Tenso
             if name in ("up", "last"):
                 read = _of_phases if name == "up" else _of_blocks
                 kernels, bias = read(kernels), read(bias)
-            state[f"{name}.gain"] = kernels.flatten(1).norm(dim=1)
-            state[f"{name}.weight"], state[f"{name}.bias"] = kernels, bias
+            module.set_kernels(kernels)
+            state |= {f"{name}.gain": module.gain, f"{name}.weight": module.weight, f"{name}.bias": bias}
     return state
 
 

@@ -106,7 +106,7 @@ def train(  # noqa: PLR0915
     painting_bchw = load_painting(paths.painting, settings.style_size)
     progress = Progress(settings, dataclasses.replace(painting, sha256=file_sha256(paths.painting)), step=0)
     photos = find_photos(paths.photos)
-    sampler = PhotoSampler(photos, settings.batch, settings.image_size, settings.seed)
+    sampler = PhotoSampler(photos, settings.batch, settings.image_size + settings.margin, settings.seed)
 
     torch.manual_seed(settings.seed)
     network = build_network(settings)
@@ -155,7 +155,8 @@ def train(  # noqa: PLR0915
             optimiser.set_share(rate_share(step, settings.steps, warm=progress.init != "none"))
             photo = batch.photos.to(device, non_blocking=True).float()
             stylized = paint(photo)
-            terms = objective(stylized.float(), photo, batch.gradients)
+            window = _window(settings, step)
+            terms = objective(stylized[window].float(), photo[window], batch.gradients)
             if settings.stability_weight:
                 unsteady = unsteadiness(step, paint, photo, stylized)
                 terms = dataclasses.replace(terms, stability=settings.stability_weight * unsteady)
@@ -197,6 +198,13 @@ def rate_share(step: int, steps: int, warm: bool) -> float:
         return 0.04 + 0.96 * (1 - math.cos(math.pi * (step + 1) / rise)) / 2
     left = 1 - (step - rise) / max(1, steps - rise)
     return max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
+
+
+def _window(settings: TrainSettings, step: int) -> tuple[slice, ...]:
+    """What the losses see of a step's ``[N, 3, H, W]``."""
+    top, left = np.random.default_rng([settings.seed, step, 4]).integers(settings.margin + 1, size=2).tolist()
+    side = settings.image_size
+    return (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
 
 
 def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Objective, sampler: PhotoSampler) -> str:

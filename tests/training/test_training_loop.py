@@ -16,6 +16,7 @@ from styletransfer.core.card import Painting  # noqa: E402
 from styletransfer.core.errors import CheckpointError, DivergedError, InputError  # noqa: E402
 from styletransfer.training.checkpoint import build_network, find_checkpoint, load_checkpoint  # noqa: E402
 from styletransfer.training.loop import LOG_NAME, PREVIEW_NAME, Callbacks, Paths, rate_share, train  # noqa: E402
+from styletransfer.training.losses import Objective  # noqa: E402
 from styletransfer.training.report import save_contact_sheet, save_loss_curve  # noqa: E402
 from styletransfer.training.vgg import load_vgg  # noqa: E402
 
@@ -254,6 +255,26 @@ def test_training_lowers_the_loss_and_another_starts_from_there(run, tmp_path, q
     cold, warm = ([line["total"] for line in log(tmp_path / work)] for work in ("cold", "warm"))
     assert np.mean(cold[-5:]) < 0.8 * np.mean(cold[:2])
     assert np.mean(warm) < 0.8 * np.mean(cold[:2])
+
+
+def test_the_losses_of_a_plain_network_see_a_window_that_wanders_over_larger_photos(run, quick, monkeypatch):
+    seen, places = [], []
+    score = Objective.__call__
+
+    def watch(objective, stylized, photo, *rest):
+        assert stylized.shape == photo.shape
+        seen.append(tuple(photo.shape[2:]))
+        places.append(photo.storage_offset())
+        return score(objective, stylized, photo, *rest)
+
+    monkeypatch.setattr(Objective, "__call__", watch)
+    settings = quick(steps=6, architecture="plain")
+    run("a", settings)
+    assert settings.margin > 0 and set(seen) == {(settings.image_size, settings.image_size)}
+    assert len(set(places)) > 3
+    seen.clear()
+    run("b", quick(steps=1))
+    assert set(seen) == {(settings.image_size, settings.image_size)}
 
 
 def test_a_plain_network_starts_from_a_live_one(run, tmp_path, quick):
