@@ -15,12 +15,13 @@ from styletransfer.core.pictures import Picture, load_picture, resize_frame, sav
 from styletransfer.training.data import PhotoSampler
 
 _SIDE = 256
-_COLUMNS = 4
-_ROWS = 3
+_PHOTOS = 12
+_COLUMNS_BELOW, _COLUMNS_BESIDE = 6, 4  # a wide painting is above the photos, a tall one on their left
+_BATCH = 4
 
 
 def save_contact_sheet(network: nn.Module, sampler: PhotoSampler, painting: Path, path: Path) -> None:
-    """The painting, then twelve photos, each with its stylized twin below it.
+    """The painting, above or beside twelve photos, each with its stylized twin below it.
 
     Args:
         network: on the CPU.
@@ -29,22 +30,22 @@ def save_contact_sheet(network: nn.Module, sampler: PhotoSampler, painting: Path
         path: PNG to write.
     """
     fixed = PhotoSampler(sampler.paths, 1, _SIDE, sampler.seed + 2)
-    photos = np.stack([fixed.photo_crop(index) for index in range(_COLUMNS * _ROWS)])
+    photos = np.stack([fixed.photo_crop(index) for index in range(_PHOTOS)])
     with torch.no_grad():
-        batches = torch.split(torch.from_numpy(photos).permute(0, 3, 1, 2).float(), _COLUMNS)
+        batches = torch.split(torch.from_numpy(photos).permute(0, 3, 1, 2).float(), _BATCH)
         stylized = torch.cat([network(batch) for batch in batches]).clamp(0, 255).round().to(torch.uint8)
     results = stylized.permute(0, 2, 3, 1).numpy()
     frame = load_picture(painting).frame_hwc
-    height = 2 * _SIDE * _ROWS
-    width = max(1, round(frame.shape[1] * height / frame.shape[0] / 2))
-    shown = resize_frame(frame, (width, height // 2))
-    left = np.full((height, width, 3), 255, np.uint8)
-    left[: shown.shape[0]] = shown
+    is_wide = frame.shape[1] >= frame.shape[0]
+    columns = _COLUMNS_BELOW if is_wide else _COLUMNS_BESIDE
     rows = []
-    for first in range(0, len(photos), _COLUMNS):
-        rows.append(np.concatenate(list(photos[first : first + _COLUMNS]), axis=1))
-        rows.append(np.concatenate(list(results[first : first + _COLUMNS]), axis=1))
-    save_picture(Picture(np.ascontiguousarray(np.concatenate([left, np.concatenate(rows)], axis=1))), path)
+    for first in range(0, _PHOTOS, columns):
+        rows += [np.concatenate(list(part[first : first + columns]), axis=1) for part in (photos, results)]
+    pairs = np.concatenate(rows)
+    scale = pairs.shape[1] / frame.shape[1] if is_wide else pairs.shape[0] / frame.shape[0]
+    width, height = (max(1, round(side * scale)) for side in (frame.shape[1], frame.shape[0]))
+    sheet = np.concatenate([resize_frame(frame, (width, height)), pairs], axis=0 if is_wide else 1)
+    save_picture(Picture(np.ascontiguousarray(sheet)), path)
 
 
 _CURVES = ("total", "content", "style", "stability")

@@ -77,7 +77,11 @@ def test_five_steps_leave_a_network_a_log_a_preview_and_a_checkpoint(
     save_contact_sheet(network, sampler, painting_file, sheet)
     save_loss_curve(tmp_path / "a" / LOG_NAME, curve)
     with Image.open(sheet) as shown:
-        assert shown.height == 6 * 256 and shown.width > 4 * 256
+        assert shown.size == (6 * 256, 6 * 256 + 4 * 256)  # the square painting above six pairs, twice
+    Image.open(painting_file).resize((40, 60)).save(painting_file)
+    save_contact_sheet(network, sampler, painting_file, sheet)
+    with Image.open(sheet) as shown:
+        assert shown.size == (4 * 256 + 4 * 256, 6 * 256)  # a tall one beside four pairs, three times
     with Image.open(curve) as shown:
         assert min(shown.size) > 400 and len(shown.convert("RGB").getcolors(1 << 20)) > 10
 
