@@ -23,7 +23,7 @@ from styletransfer.training.checkpoint import build_network
 from styletransfer.training.data import PhotoSampler, load_painting, to_bchw
 from styletransfer.training.export import load_style
 from styletransfer.training.hardware import tune_allocator
-from styletransfer.training.loop import rate_share
+from styletransfer.training.loop import loss_window, rate_share
 from styletransfer.training.losses import Objective
 from styletransfer.training.muon import MuonAdam
 from styletransfer.training.vgg import load_vgg
@@ -50,7 +50,7 @@ def main() -> None:
     squares = load_squares(find_photos(arguments.unseen), arguments.unseen, 20, _SIDE, print)
     unseen = [to_bchw(frame) for frame in squares.values()]
     vgg = load_vgg(arguments.vgg).to(memory_format=torch.channels_last)
-    settings = TrainSettings(architecture=arguments.network)
+    settings = TrainSettings(architecture=arguments.network, image_size=_SIDE)
     objective = Objective(vgg, load_painting(arguments.painting, settings.style_size))
     for trial in arguments.trials:
         name, batch = trial.partition(":")[::2]
@@ -62,11 +62,12 @@ def main() -> None:
         optimiser = MuonAdam(network, settings.peak_rate, muon_rate)
         steps = arguments.seen // int(batch)
         started = time.perf_counter()
-        for step, drawn in enumerate(PhotoSampler(photos, int(batch), _SIDE, 0).batches(0, steps, 1)):
+        for step, drawn in enumerate(PhotoSampler(photos, int(batch), settings.crop_size, 0).batches(0, steps, 1)):
             optimiser.set_share(rate_share(step, steps, warm=arguments.init is not None))
             photo = drawn.photos.float()
             optimiser.zero_grad()
-            objective(network(photo), photo, drawn.gradients).total().backward()
+            window = loss_window(settings, step)
+            objective(network(photo)[window], photo[window], drawn.gradients).total().backward()
             optimiser.step()
         seconds = time.perf_counter() - started
         with torch.no_grad():

@@ -21,6 +21,7 @@ from styletransfer.core.files import write_bytes
 from styletransfer.core.settings import ARCHITECTURES, TrainSettings
 from styletransfer.training.checkpoint import build_network
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
+from styletransfer.training.loop import loss_window
 from styletransfer.training.losses import Objective
 from styletransfer.training.muon import MuonAdam
 from styletransfer.training.vgg import VGGFeatures
@@ -42,10 +43,11 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = loss_dtype(device) if arguments.precision == "auto" else getattr(torch, arguments.precision)
-    settings = TrainSettings(architecture=arguments.network, channels=arguments.channels)
+    settings = TrainSettings(architecture=arguments.network, channels=arguments.channels, image_size=arguments.size)
+    window = loss_window(settings, 0)
     network = build_network(settings).to(device).to(memory_format=torch.channels_last)
     vgg = VGGFeatures().to(device).to(memory_format=torch.channels_last).to(dtype)
-    photo = (torch.rand(arguments.batch, 3, arguments.size, arguments.size, device=device) * 255).contiguous(
+    photo = (torch.rand(arguments.batch, 3, settings.crop_size, settings.crop_size, device=device) * 255).contiguous(
         memory_format=torch.channels_last
     )
     objective = Objective(vgg, torch.rand(1, 3, 304, 384, device=device) * 255)
@@ -62,7 +64,7 @@ def main() -> None:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             stylized = network(photo)
         times.append(clock())
-        total = objective(stylized.float(), photo).total()
+        total = objective(stylized[window].float(), photo[window]).total()
         times.append(clock())
         optimiser.zero_grad()
         total.backward()

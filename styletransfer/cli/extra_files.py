@@ -26,7 +26,7 @@ def check_extra(path: Path | None, option: str, files: Iterable[Path | None]) ->
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file with {option}")
     if Taken(files).has(path):
-        raise OutputError(f"{path}: is an input or a result of this run; name another file with {option}")
+        raise _used(path, option)
 
 
 def check_plot(path: Path | None, files: Iterable[Path | None], extra: str = "train") -> None:
@@ -46,8 +46,13 @@ def check_plot(path: Path | None, files: Iterable[Path | None], extra: str = "tr
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise OutputError(f"{path}: a plot's name ends in .png, .svg or .pdf")
     files = list(files)
+    check_extra(path, "--plot", files)
     folders = {file.resolve() for file in files if file is not None and file.is_dir()}
-    is_inside = path.is_file() and folders.intersection(path.resolve().parents)
-    check_extra(path, "--plot", [*files, path] if is_inside else files)
+    if path.is_file() and folders.intersection(path.resolve().parents):
+        raise _used(path, "--plot")
     if not importlib.util.find_spec("matplotlib"):
         raise MissingExtraError("matplotlib", extra, "draw the plot")
+
+
+def _used(path: Path, option: str) -> OutputError:
+    return OutputError(f"{path}: is an input or a result of this run; name another file with {option}")

@@ -86,9 +86,9 @@ class TrainSettings:
         return self.channels or ARCHITECTURES[self.architecture].channels
 
     @property
-    def margin(self) -> int:
-        """Pixels that the crops of photos are larger than :attr:`image_size`, which the losses see."""
-        return ARCHITECTURES[self.architecture].margin
+    def crop_size(self) -> int:
+        """Side of the crops of photos, pixels, of which the losses see :attr:`image_size`."""
+        return self.image_size + ARCHITECTURES[self.architecture].margin
 
     @property
     def peak_rate(self) -> float:

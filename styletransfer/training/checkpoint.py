@@ -210,23 +210,19 @@ def is_restorer(path: Path) -> bool:
     return False
 
 
-def check_same(settings: object, photos: int, saved: Resumable) -> None:
+def check_same(wanted: Resumable, saved: Resumable) -> None:
     """Refuse to go on with a training under other conditions: it would not be the same training any more.
 
     Args:
-        settings: what is wanted now, a dataclass.
-        photos: number of photos in the folder now.
+        wanted: as it would begin now.
         saved: where the interrupted training stands.
 
     Raises:
         CheckpointError: a setting or the number of photos differs.
     """
-    differing = [
-        (entry.name, getattr(saved.settings, entry.name), getattr(settings, entry.name))
-        for entry in dataclasses.fields(saved.settings)
-    ]
-    for name, theirs, ours in [*differing, ("photos", saved.photos, photos)]:
-        if ours != theirs:
+    was, now = ({**dataclasses.asdict(one.settings), "photos": one.photos} for one in (saved, wanted))
+    for name, theirs in was.items():
+        if (ours := now[name]) != theirs:
             raise CheckpointError(
                 f"the interrupted training had {name} {theirs}, now it is {ours}; "
                 "give the same options, or leave --resume out to start anew"

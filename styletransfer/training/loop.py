@@ -104,9 +104,10 @@ def train(  # noqa: PLR0915
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = loss_dtype(device)
     painting_bchw = load_painting(paths.painting, settings.style_size)
-    progress = Progress(settings, dataclasses.replace(painting, sha256=file_sha256(paths.painting)), step=0)
+    painting = dataclasses.replace(painting, sha256=file_sha256(paths.painting))
     photos = find_photos(paths.photos)
-    sampler = PhotoSampler(photos, settings.batch, settings.image_size + settings.margin, settings.seed)
+    progress = Progress(settings, painting, step=0, photos=len(photos), device=describe_device(device))
+    sampler = PhotoSampler(photos, settings.batch, settings.crop_size, settings.seed)
 
     torch.manual_seed(settings.seed)
     network = build_network(settings)
@@ -114,13 +115,12 @@ def train(  # noqa: PLR0915
     if resume:
         checkpoint = find_checkpoint(paths.work)
         network, saved = load_checkpoint(checkpoint)
-        if saved.painting.sha256 != progress.painting.sha256:
+        if saved.painting.sha256 != painting.sha256:
             raise CheckpointError(
                 "the interrupted training had another painting; give the same one, or leave --resume out"
             )
-        check_same(settings, len(photos), saved)
-        progress = saved
-    progress = dataclasses.replace(progress, photos=len(photos), device=describe_device(device))
+        check_same(progress, saved)
+        progress = dataclasses.replace(saved, device=progress.device)
     network = network.to(device).to(memory_format=torch.channels_last)
     vgg = vgg.to(device).to(memory_format=torch.channels_last)
     painting_bchw = painting_bchw.to(device=device, memory_format=torch.channels_last)
@@ -155,7 +155,7 @@ def train(  # noqa: PLR0915
             optimiser.set_share(rate_share(step, settings.steps, warm=progress.init != "none"))
             photo = batch.photos.to(device, non_blocking=True).float()
             stylized = paint(photo)
-            window = _window(settings, step)
+            window = loss_window(settings, step)
             terms = objective(stylized[window].float(), photo[window], batch.gradients)
             if settings.stability_weight:
                 unsteady = unsteadiness(step, paint, photo, stylized)
@@ -200,11 +200,11 @@ def rate_share(step: int, steps: int, warm: bool) -> float:
     return max(0.001, left if warm else (1 - math.cos(math.pi * left)) / 2)
 
 
-def _window(settings: TrainSettings, step: int) -> tuple[slice, ...]:
-    """What the losses see of a step's ``[N, 3, H, W]``."""
-    top, left = np.random.default_rng([settings.seed, step, 4]).integers(settings.margin + 1, size=2).tolist()
+def loss_window(settings: TrainSettings, step: int) -> tuple[slice, ...]:
+    """What the losses see of a step's crops ``[N, 3, H, W]``: ``image_size`` pixels at a random place."""
     side = settings.image_size
-    return (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
+    places = np.random.default_rng([settings.seed, step, 4]).integers(settings.crop_size - side + 1, size=2)
+    return (slice(None), slice(None), *(slice(first, first + side) for first in places.tolist()))
 
 
 def _start_from(init: Mapping[str, StyleNet], network: StyleNet, objective: Objective, sampler: PhotoSampler) -> str:

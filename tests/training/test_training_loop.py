@@ -274,7 +274,7 @@ def test_the_losses_of_a_plain_network_see_a_window_that_wanders_over_larger_pho
     monkeypatch.setattr(Objective, "__call__", watch)
     settings = quick(steps=6, architecture="plain")
     run("a", settings)
-    assert settings.margin > 0 and set(seen) == {(settings.image_size, settings.image_size)}
+    assert settings.crop_size > settings.image_size and set(seen) == {(settings.image_size, settings.image_size)}
     assert len(set(places)) > 3
     seen.clear()
     run("b", quick(steps=1))

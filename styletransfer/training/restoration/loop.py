@@ -74,8 +74,8 @@ def train_restorer(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = loss_dtype(device)
     sampler = PatchSampler(find_all_photos(photos), settings)
-    progress = RestoreProgress(settings, step=0, photos=len(sampler.paths), device=describe_device(device))
-    learning, progress = _begin(progress, loss, init, find_checkpoint(work) if resume else None, device)
+    wanted = RestoreProgress(settings, step=0, photos=len(sampler.paths), device=describe_device(device))
+    learning, progress = _begin(wanted, loss, init, find_checkpoint(work) if resume else None, device)
     network = learning.network.train()
 
     preview = _Preview(sampler, settings, device)
@@ -146,20 +146,20 @@ def _share_done(step: int, seconds: float, settings: RestoreSettings) -> float:
 
 
 def _begin(
-    progress: RestoreProgress,
+    wanted: RestoreProgress,
     loss: WeightedLoss,
     init: tuple[str, RestoreNet] | None,
     resume_from: Path | None,
     device: torch.device,
 ) -> tuple[Learning, RestoreProgress]:
-    """Network, mean and optimiser, new (with ``progress``) or as a checkpoint has them."""
-    settings, photos, runs_on = progress.settings, progress.photos, progress.device
+    """Network, mean and optimiser with where they stand: new as ``wanted``, or as a checkpoint has them."""
+    progress, settings = wanted, wanted.settings
     torch.manual_seed(settings.seed)
     network = build_from(settings)
     if resume_from is not None:
-        network, progress = load_progress(resume_from)
-        check_same(settings, photos, progress)
-        progress = dataclasses.replace(progress, device=runs_on)
+        network, saved = load_progress(resume_from)
+        check_same(wanted, saved)
+        progress = dataclasses.replace(saved, device=wanted.device)
     elif init is not None:
         progress = dataclasses.replace(progress, init=init[0])
         network.load_state_dict(init[1].state_dict())
