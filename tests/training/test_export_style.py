@@ -217,6 +217,14 @@ def test_a_style_file_gives_its_network_back(exported, name, half):
     assert psnr_db(by_torch(loaded, frames), by_torch(network, frames)) >= (35 if half else 60)
 
 
+def test_a_plain_file_of_four_residual_blocks_is_refused(tmp_path, card, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("styletransfer.training.network.PLAIN_BLOCKS", range(4))
+        export_style(build("plain"), card("plain"), tmp_path / "four.onnx")
+    with pytest.raises(ModelError, match=r"four\.onnx: .*4 residual blocks; train it again"):
+        load_style(tmp_path / "four.onnx")
+
+
 def foreign(path):
     from onnx import TensorProto, helper
 
