@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import stderr
+from styletransfer.cli.extra_files import check_extra
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import VggOption, load_lossnet
 from styletransfer.cli.trainings import (
@@ -105,7 +106,11 @@ def train(
     need_extra("train a style")
     from styletransfer.core.photos import find_photos
     from styletransfer.training.data import load_painting
+    from styletransfer.training.follow import PREVIEW_NAME
 
+    work = out.with_suffix(".training")
+    for picture in (*_pictures(out), work / PREVIEW_NAME):
+        check_extra(picture, "--out", [painting])
     asked: dict[str, Any] = {
         "architecture": network,
         "channels": channels,
@@ -124,7 +129,6 @@ def train(
     # Both are read again for the training; here before the styles and, perhaps, a download of 528 MB.
     load_painting(painting, settings.style_size)
     find_photos(photos)
-    work = out.with_suffix(".training")
     starts = {} if resume else _starts(init, settings)
     if not steps:
         steps = _saved_steps(work) if resume else STEPS_FROM_A_STYLE if starts else STEPS_FROM_SCRATCH
@@ -146,6 +150,11 @@ def train(
     _finish(trained, where, sampler, painting, out, half)
 
 
+def _pictures(out: Path) -> tuple[Path, Path]:
+    """Where the contact sheet and the loss curves go."""
+    return out.with_name(f"{out.stem}-sheet.png"), out.with_name(f"{out.stem}-losses.png")
+
+
 def _finish(
     network: StyleNet,
     progress: Progress,
@@ -160,7 +169,7 @@ def _finish(
     from styletransfer.training.report import save_contact_sheet, save_loss_curve
 
     work = out.with_suffix(".training")
-    sheet, curve = out.with_name(f"{out.stem}-sheet.png"), out.with_name(f"{out.stem}-losses.png")
+    sheet, curve = _pictures(out)
     psnr_db = export_style(network, make_card(out.stem, progress), out, half)
     save_contact_sheet(network, sampler, painting, sheet)
     save_loss_curve(work / LOG_NAME, curve)

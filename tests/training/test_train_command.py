@@ -82,6 +82,17 @@ def test_from_a_painting_to_a_stylized_photo(train, cli, tmp_path, photo_folder,
     assert load_style(tmp_path / "half.onnx")[1].precision == "float16"
 
 
+@pytest.mark.parametrize(
+    "name", ["out/stripes-sheet.png", "out/stripes-losses.png", "out/stripes.training/preview.png"]
+)
+def test_the_pictures_of_a_training_never_replace_its_painting(train, tmp_path, painting_file, name):
+    painting = tmp_path / name
+    painting.parent.mkdir(parents=True)
+    painting.write_bytes(painting_file.read_bytes())
+    assert one_error(train("--steps", 1, painting=painting), painting.name, "is an input", "--out")
+    assert painting.read_bytes() == painting_file.read_bytes() and not (tmp_path / "out" / "stripes.onnx").exists()
+
+
 def test_the_title_is_the_files_name_where_nobody_said(train, tmp_path, painting_file):
     painting_file.rename(tmp_path / "great_wave.png")
     assert train("--steps", 1, "--half", painting=tmp_path / "great_wave.png").status == 0
