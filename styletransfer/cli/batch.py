@@ -19,7 +19,7 @@ from styletransfer.cli.common import progress, warn
 from styletransfer.cli.targets import named
 from styletransfer.core.cores import cores
 from styletransfer.core.errors import StoppedError, StyleTransferError
-from styletransfer.core.files import remove_leftovers
+from styletransfer.core.files import real_path, remove_leftovers
 
 if TYPE_CHECKING:
     from styletransfer.cli.clip import Rest
@@ -207,7 +207,7 @@ class Batch:
         if job.model is not None and job.model not in self._model_hashes:
             self._model_hashes[job.model] = file_sha256(job.model)
         model = self._model_hashes[job.model]
-        parts = {**self._settings.key_parts, "model": model, "target": str(job.target.resolve())}
+        parts = {**self._settings.key_parts, "model": model, "target": str(real_path(job.target))}
         key = key_of(job.source, parts)
         journal = self._journals[job.root]
         return journal.entry(job.target, key, job.source, job.style, is_fresh=self._settings.overwrite)

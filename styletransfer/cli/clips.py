@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,13 +67,17 @@ def plan_clips(
     if output in ("", STREAM):
         raise OutputError("a clip cannot go to stdout or to an empty name; name a file or a folder with -o")
     plan = ClipPlan()
+
+    def fail(name: str, error: InputError) -> None:
+        plan.failures.append((name, str(error)))
+
     label = models[0][0] if len(models) == 1 else "styles"
     found: list[Found] = []
     for text in dict.fromkeys(inputs):
         try:
-            found += find(text, Path(output) if output else None, label, VIDEO_SUFFIXES, "video")
+            found += find(text, Path(output) if output else None, label, VIDEO_SUFFIXES, "video", partial(fail, text))
         except InputError as error:
-            plan.failures.append((text, str(error)))
+            fail(text, error)
     plan.is_many = len(inputs) > 1 or len(models) > 1 or any(clip.is_from_folder for clip in found)
     names = _Names(output, plan.is_many, len(models) == 1, options, found)
     facts: dict[Path, _Facts] = {}

@@ -19,6 +19,7 @@ def export(
 ) -> None:
     """Write a CHECKPOINT of `train` or `train-restore` as an ONNX file, checked against the network."""
     from styletransfer.core.errors import MissingExtraError, OutputError
+    from styletransfer.core.files import real_path
 
     try:
         from styletransfer.training.checkpoint import find_checkpoint, is_restorer
@@ -27,8 +28,8 @@ def export(
 
     found = find_checkpoint(checkpoint)
     if out is None:
-        folder = found.parent if found.name.startswith("checkpoint-") else found
-        out = folder.resolve().with_suffix(".onnx")
+        place = real_path(found)  # "." has no name
+        out = (place.parent if place.name.startswith("checkpoint-") else place).with_suffix(".onnx")
     if out.suffix != ".onnx" or out.is_dir():
         raise OutputError(f"{out}: name a file that ends in .onnx with --out")
     step, psnr_db = (_write_restorer if is_restorer(found) else _write_style)(found, out, half)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from styletransfer.cli.targets import STREAM, Taken
 from styletransfer.core.errors import MissingExtraError, OutputError
+from styletransfer.core.files import real_path
 
 
 def check_extra(path: Path | None, option: str, files: Iterable[Path | None]) -> None:
@@ -47,8 +48,8 @@ def check_plot(path: Path | None, files: Iterable[Path | None], extra: str = "tr
         raise OutputError(f"{path}: a plot's name ends in .png, .svg or .pdf")
     files = list(files)
     check_extra(path, "--plot", files)
-    folders = {file.resolve() for file in files if file is not None and file.is_dir()}
-    if path.is_file() and folders.intersection(path.resolve().parents):
+    folders = {real_path(file) for file in files if file is not None and file.is_dir()}
+    if path.is_file() and folders.intersection(real_path(path).parents):
         raise _used(path, "--plot")
     if not importlib.util.find_spec("matplotlib"):
         raise MissingExtraError("matplotlib", extra, "draw the plot")

@@ -31,6 +31,7 @@ def quantise(
     from styletransfer.cli.common import warn
     from styletransfer.core import zoo
     from styletransfer.core.errors import MissingExtraError, OutputError
+    from styletransfer.core.files import real_path
 
     try:
         from styletransfer.training.quantise import GOOD_PSNR_DB
@@ -42,7 +43,7 @@ def quantise(
     target = out or Path(f"{path.stem}_int8.onnx")
     if target.suffix != ".onnx" or target.is_dir():
         raise OutputError(f"{target}: name a file that ends in .onnx with --out")
-    if target.resolve() == path.resolve():
+    if real_path(target) == real_path(path):
         raise OutputError(f"{target}: is the float32 file itself; name another one with --out")
     quality = write_int8(path, photos, target, count=count, side=side, on_skipped=lambda why: warn(f"{why} (left out)"))
     typer.echo(

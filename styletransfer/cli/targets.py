@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from styletransfer.core.errors import InputError, OutputError, StyleTransferError
+from styletransfer.core.files import real_path
+from styletransfer.core.photos import unreadable_folder
 
 STREAM = "-"
 
@@ -71,6 +73,8 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
 
     made = Plan()
     found: list[Found] = []
+    if output == "":
+        raise OutputError("-o is an empty name; name a file or a folder (. is the current one)")
     target = None if output in (None, STREAM) else Path(str(output))
     label = styles[0] if len(styles) == 1 else "styles"
     for text in dict.fromkeys(inputs):
@@ -78,7 +82,7 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
             if text == STREAM:
                 found.append(Found(None, Path("stdin.png"), Path()))
             else:
-                found += find(text, target, label, PICTURE_SUFFIXES, "pictures")
+                found += find(text, target, label, PICTURE_SUFFIXES, "pictures", made.errors.append)
         except InputError as error:
             made.errors.append(error)
     results = len(found) * len(styles)
@@ -103,7 +107,14 @@ def plan(inputs: Sequence[str], output: str | None, styles: Sequence[str]) -> Pl
     return made
 
 
-def find(text: str, output: Path | None, label: str, suffixes: Collection[str], kind: str) -> list[Found]:
+def find(
+    text: str,
+    output: Path | None,
+    label: str,
+    suffixes: Collection[str],
+    kind: str,
+    on_unreadable: Callable[[InputError], None],
+) -> list[Found]:
     """The file that ``text`` names, or the files with one of ``suffixes`` in and below the folder.
 
     Args:
@@ -112,35 +123,44 @@ def find(text: str, output: Path | None, label: str, suffixes: Collection[str], 
         label: a folder's results go into ``<folder>-<label>`` by default.
         suffixes: of the files to look for, in lower case.
         kind: what messages call them.
+        on_unreadable: told of each folder below that cannot be looked into.
 
     Raises:
-        InputError: nothing there.
+        InputError: nothing there, or it cannot be looked at.
     """
     if not text:  # Path("") is the current folder, which an unset variable in a script does not mean
         raise InputError("an input is an empty name; name a file or a folder (. is the current one)")
     path = Path(text)
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:  # a folder on the way has no permission
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not exists:
         raise InputError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [Found(path, Path(path.name), path.parent)]
-    tree = path.resolve()
+    tree = real_path(path)
     results = tree.parent / f"{tree.name}-{label}"
-    inside = [file for file in _walk(path, output) if file.suffix.lower() in suffixes]
+    inside = [file for file in _walk(path, output, on_unreadable) if file.suffix.lower() in suffixes]
     if not inside:
         known = ", ".join(sorted(suffixes))
         raise InputError(f"{path}: no {kind} in this folder or below it (looked for {known})")
     return [Found(file, file.relative_to(path), results, is_from_folder=True) for file in inside]
 
 
-def _walk(folder: Path, output: Path | None) -> Iterator[Path]:
+def _walk(folder: Path, output: Path | None, on_unreadable: Callable[[InputError], None]) -> Iterator[Path]:
     """Every visible file below ``folder``, sorted; hidden ones are thumbnails and unfinished results.
 
     Pipes, sockets and devices are none: opening them could wait for ever.
     """
-    own_results = output.resolve() if output is not None else None
-    for parent, folders, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        on_unreadable(unreadable_folder(error))
+
+    own_results = real_path(output) if output is not None else None
+    for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if own_results is not None and own_results != folder.resolve() and Path(parent).resolve() == own_results:
+        if own_results is not None and own_results != real_path(folder) and real_path(Path(parent)) == own_results:
             folders.clear()
         else:
             visible = (Path(parent) / name for name in sorted(files) if not name.startswith("."))
@@ -174,7 +194,7 @@ class Taken:
     @staticmethod
     def _key(path: Path) -> str:
         # Resolved, and without case: two names that differ by it are one file on macOS and Windows.
-        return str(path.resolve()).casefold()
+        return str(real_path(path)).casefold()
 
     def check(self, path: Path) -> None:
         """Refuse an output that is an input.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from styletransfer.cli.common import stderr
-from styletransfer.cli.extra_files import check_extra
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import VggOption, load_lossnet
 from styletransfer.cli.trainings import (
@@ -18,7 +17,9 @@ from styletransfer.cli.trainings import (
     ResumeOption,
     TensorboardOption,
     check_out,
+    check_pictures,
     need_extra,
+    set_aside,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
@@ -109,8 +110,7 @@ def train(
     from styletransfer.training.follow import PREVIEW_NAME
 
     work = out.with_suffix(".training")
-    for picture in (*_pictures(out), work / PREVIEW_NAME):
-        check_extra(picture, "--out", [painting])
+    check_pictures((*_pictures(out), work / PREVIEW_NAME), out, (painting, photos))
     asked: dict[str, Any] = {
         "architecture": network,
         "channels": channels,
@@ -136,8 +136,11 @@ def train(
     settings = TrainSettings(**asked, steps=steps, clip_pairs=len(pairs))
     about = Painting(title or painting.stem.replace("_", " ").title(), artist, year, licence)
     every = (preview_every, checkpoint_every)
+    lossnet = load_lossnet(vgg)
+    if not resume:
+        set_aside(work, out)
     trained, where, sampler = _follow(
-        settings, (painting, photos, work), load_lossnet(vgg), about, starts, pairs, resume, every, tensorboard
+        settings, (painting, photos, work), lossnet, about, starts, pairs, resume, every, tensorboard
     )
     console = stderr()
     if len(sampler.skipped):
@@ -222,7 +225,11 @@ def _pairs(clips: list[Path], settings: TrainSettings) -> list[FramePair]:
     from styletransfer.media.pairs import find_pairs
     from styletransfer.media.video import VIDEO_SUFFIXES
 
-    found = [item.source for path in clips for item in find(str(path), None, "", VIDEO_SUFFIXES, "video")]
+    found = [
+        item.source
+        for path in clips
+        for item in find(str(path), None, "", VIDEO_SUFFIXES, "video", lambda error: warn(str(error)))
+    ]
     chosen = found[:: -(-len(found) // _MOST_CLIPS)]
     pairs: list[FramePair] = []
     with progress() as bar:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from styletransfer.cli.common import stderr
+from styletransfer.cli.common import stderr, warn
 from styletransfer.cli.following import following
 from styletransfer.cli.lossnet import VggOption, load_lossnet
 from styletransfer.cli.trainings import (
@@ -17,7 +17,9 @@ from styletransfer.cli.trainings import (
     ResumeOption,
     TensorboardOption,
     check_out,
+    check_pictures,
     need_extra,
+    set_aside,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_restore import RESTORE_STEPS, RestoreSettings
@@ -83,6 +85,7 @@ def train_restore(
     if steps and minutes:
         raise SettingsError(f"--steps {steps} and --minutes {minutes:g} are both given; give one of them")
     need_extra("train a network")
+    from styletransfer.training.follow import PREVIEW_NAME
     from styletransfer.training.losses.expression import parse_loss
 
     settings = RestoreSettings(
@@ -105,13 +108,16 @@ def train_restore(
         seed=seed,
     )
     parse_loss(loss)
+    work, curve = out.with_suffix(".training"), _curve(out)
+    check_pictures((curve, work / PREVIEW_NAME), out, (*photos, *([val] if val else [])))
     for folder in (*photos, *([val] if val else [])):  # they are read again later; here before a download
         find_photos(folder)
     start = None if resume else _start(init, settings)
     every = (preview_every, checkpoint_every)
-    trained, where, sampler = _follow(
-        settings, photos, out.with_suffix(".training"), _loss(loss, seed, vgg, mdf), start, resume, every, tensorboard
-    )
+    objective = _loss(loss, seed, vgg, mdf)
+    if not resume:
+        set_aside(work, out)
+    trained, where, sampler = _follow(settings, photos, work, objective, start, resume, every, tensorboard)
     if len(sampler.skipped):
         stderr().print(f"photos skipped: {sampler.skipped}", markup=False)
     from styletransfer.training.restoration.loop import is_finished
@@ -120,9 +126,14 @@ def train_restore(
         aim = f"{minutes:g} minutes" if minutes else f"{settings.steps} steps"
         raise StoppedError(
             f"stopped after {where.step} steps, {where.seconds:.0f} s, of {aim}, all saved in "
-            f"{out.with_suffix('.training')}; the same command with --resume continues"
+            f"{work}; the same command with --resume continues"
         )
     _finish(trained, where, out, half, val)
+
+
+def _curve(out: Path) -> Path:
+    """Where the loss curves go."""
+    return out.with_name(f"{out.stem}-losses.png")
 
 
 def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: bool, val: Path | None) -> None:
@@ -132,14 +143,14 @@ def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: boo
     from styletransfer.training.restoration.export import export_restorer, make_card
     from styletransfer.training.restoration.validate import mean_psnr_db
 
-    work, curve = out.with_suffix(".training"), out.with_name(f"{out.stem}-losses.png")
+    work, curve = out.with_suffix(".training"), _curve(out)
     psnr_db = export_restorer(network, make_card(out.stem, progress, network.size_multiple), out, half)
     save_loss_curve(work / LOG_NAME, curve, tuple(progress.losses))
     losses = ", ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
     typer.echo(f"{out}: {progress.step} steps in {progress.seconds:.0f} s on {progress.device}; losses: {losses}")
     typer.echo(f"start: {progress.init}; checked against the network: {psnr_db:.0f} dB")
     if val is not None:
-        ours_db, before_db = mean_psnr_db(network, progress.settings, val)
+        ours_db, before_db = mean_psnr_db(network, progress.settings, val, on_unusable=warn)
         typer.echo(f"{val}: PSNR on Y {ours_db:.2f} dB, without the network {before_db:.2f} dB")
     typer.echo(f"look at {work / PREVIEW_NAME} and {curve}; try: styletransfer restore PHOTO --model {out}")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from styletransfer.cli.common import warn
+from styletransfer.cli.extra_files import check_extra
 from styletransfer.core.errors import MissingExtraError, OutputError
+from styletransfer.core.files import explain_os_error, real_path
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
@@ -33,6 +38,55 @@ def check_out(out: Path, suffix: str, what: str) -> None:
         raise OutputError(f"{out}: {what} ends in {suffix}; use --out {out.with_suffix(suffix)}")
     if out.is_dir():
         raise OutputError(f"{out}: is a folder; name a file with --out")
+
+
+def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse a name whose pictures would replace what the training reads.
+
+    Args:
+        pictures: that the training makes beside ``out``.
+        out: ``--out``. Where it exists, pictures of these names are an earlier training's.
+        inputs: files, and folders of photos.
+
+    Raises:
+        OutputError: one of them is an input, or lies in one.
+    """
+    files = [path for path in inputs if path.is_file()]
+    folders = {real_path(path) for path in inputs if path.is_dir()}
+    for picture in pictures:
+        check_extra(picture, "--out", files)
+        if picture.is_file() and not out.exists() and folders.intersection(real_path(picture).parents):
+            raise OutputError(f"{picture}: is one of the photos, and would be replaced; name another file with --out")
+
+
+def set_aside(work: Path, out: Path) -> None:
+    """Rename the folder of a training that never came to its file, for one that begins anew under its name.
+
+    Under the new name it can still be resumed.
+
+    Args:
+        work: the training's folder.
+        out: its file, ``--out``.
+
+    Raises:
+        OutputError: it cannot be renamed.
+    """
+    from styletransfer.training.checkpoint import last_save
+
+    saved = last_save(work)
+    if saved is None or (out.exists() and out.stat().st_mtime >= saved):
+        return
+    names = (f"{out.stem}-unfinished{count}" for count in ("", *(f"-{number}" for number in itertools.count(2))))
+    name = next(name for name in names if not out.with_name(f"{name}{work.suffix}").exists())
+    target = out.with_name(f"{name}{work.suffix}")
+    try:
+        work.rename(target)
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    warn(
+        f"{work}: an unfinished training was there, now in {target}; --resume with --out "
+        f"{out.with_name(f'{name}{out.suffix}')} continues it, or delete it"
+    )
 
 
 def need_extra(why: str) -> None:

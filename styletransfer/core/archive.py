@@ -17,6 +17,7 @@ MAX_PICTURE_BYTES = 128 * 1024**2
 """A larger member is no photo; it is left out."""
 
 _SPARE_BYTES = 256 * 1024**2  # stay clear of a disk that is full to the last byte
+_MAX_PATH_BYTES = 1000
 _MAX_NAME_BYTES = 200
 _ENCRYPTED = 0x1
 
@@ -113,6 +114,10 @@ def _pictures(
             pictures[path.as_posix()] = info
         else:
             refused.append(info.filename)
+    for name in list(pictures):  # a picture cannot be a folder, too
+        if any(parent.as_posix() in pictures for parent in PurePosixPath(name).parents):
+            refused.append(name)
+            del pictures[name]
     return sorted(pictures.items()), refused
 
 
@@ -123,6 +128,7 @@ def _is_safe(path: PurePosixPath, info: zipfile.ZipInfo) -> bool:
         not path.is_absolute()
         and all(part != ".." and ":" not in part for part in path.parts)
         and all(len(part.encode(errors="replace")) <= _MAX_NAME_BYTES for part in path.parts)
+        and len(path.as_posix().encode(errors="replace")) <= _MAX_PATH_BYTES
         and kind in (0, stat.S_IFREG)
         and info.file_size <= MAX_PICTURE_BYTES
     )
@@ -148,6 +154,8 @@ def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> bool
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError):
         return False
     except OSError:  # bz2 says so of damaged data; of the disk it would come again below
+        return False
+    if any(parent.is_file() for parent in target.parents):  # an earlier archive's picture is where a folder should be
         return False
     with atomic_path(target) as temporary:
         temporary.write_bytes(data)

@@ -190,11 +190,12 @@ def _with_retries(transfer: _Transfer, first_wait_s: float) -> None:
             furthest = max(furthest, transfer.here())
             if failures >= ATTEMPTS:
                 kept = transfer.here()
-                advice = (
-                    f"{kept:,} bytes are kept, run the command again to go on"
-                    if kept
-                    else "check the connection and the address, then run the command again"
-                )
+                if kept and (transfer.sha256 or _validator(transfer)):
+                    advice = f"{kept:,} bytes are kept, run the command again to go on"
+                elif kept:
+                    advice = "the server cannot continue a file; run the command again to begin anew"
+                else:
+                    advice = "check the connection and the address, then run the command again"
                 raise DownloadError(f"{transfer.url}: {reason}; {advice}") from reason
             time.sleep(first_wait_s * 2 ** (failures - 1))
 

@@ -22,7 +22,9 @@ def explain_os_error(error: OSError, path: Path) -> OutputError:
     if error.errno == errno.ENOSPC:
         return OutputError(f"{path}: the disk is full; free some space and run the command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"{path}: no permission to write there; choose another output with -o")
+        return OutputError(
+            f"{path}: no permission to read or write there; choose another file, or another -o"
+        )
     return OutputError(f"{path}: cannot be written ({error.strerror or error})")
 
 
@@ -54,6 +56,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise explain_os_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path without links; unlike ``Path.resolve`` (before Python 3.13) it takes links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:

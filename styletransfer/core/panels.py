@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 _INK, _GREY, _PAPER = (20, 20, 20), (95, 95, 95), (255, 255, 255)
+_WIDEST = 4  # widths to a height
 _MIN_TEXT, _MAX_TEXT = 11, 40
 
 
@@ -35,7 +36,7 @@ def draw_panels(panels: Sequence[Panel], height: int) -> NDArray[np.uint8]:
 
     Args:
         panels: from left to right.
-        height: of every picture, pixels.
+        height: of every picture, pixels; what is more than four times as wide as high is lower.
 
     Returns:
         RGB uint8 ``[H, W, 3]``.
@@ -64,8 +65,9 @@ def draw_panels(panels: Sequence[Panel], height: int) -> NDArray[np.uint8]:
 
 def _scaled(frame_hwc: NDArray[np.uint8], height: int) -> Image.Image:
     image = Image.fromarray(frame_hwc)
-    width = max(1, round(image.width * height / image.height))
-    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+    factor = min(height / image.height, _WIDEST * height / image.width)
+    size_wh = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image if image.size == size_wh else image.resize(size_wh, Image.Resampling.LANCZOS)
 
 
 def _small(size: int) -> int:

@@ -13,7 +13,7 @@ def find_photos(folder: Path) -> list[Path]:
     """Every picture file under ``folder``, recursively, in a fixed order.
 
     Raises:
-        InputError: no such folder, or no picture in it.
+        InputError: no such folder, no picture in it, or a folder below that cannot be looked into.
     """
     if not folder.is_dir():
         raise InputError(
@@ -22,10 +22,19 @@ def find_photos(folder: Path) -> list[Path]:
         )
     found = sorted(
         Path(root) / name
-        for root, _, names in os.walk(folder)
+        for root, _, names in os.walk(folder, onerror=_refuse)
         for name in names
         if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".") and Path(root, name).is_file()
     )
     if not found:
         raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")
     return found
+
+
+def unreadable_folder(error: OSError) -> InputError:
+    """What is said of a folder below another one that cannot be looked into."""
+    return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); nothing in it is used")
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); move it elsewhere")

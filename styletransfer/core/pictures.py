@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import warnings
@@ -52,6 +53,7 @@ _ORIENTATION = 0x0112
 # What a TIFF says of the picture rather than of its own storage: description, make, model, software, date, artist,
 # host, copyright, EXIF and GPS folders, Windows' title to subject. The rest describes pixels that are gone.
 _TIFF_KEEPS = {0x10E, 0x10F, 0x110, 0x131, 0x132, 0x13B, 0x13C, 0x8298, 0x8769, 0x8825, *range(0x9C9B, 0x9CA0)}
+_JPEG_SIDE = 65_500  # pixels, libjpeg's limit
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -208,6 +210,8 @@ def _open(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
 def _no_picture(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
         return "HEIC pictures cannot be read here; convert it to JPEG or PNG first"
+    if data[4:12] in (b"ftypavif", b"ftypavis") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        return "the picture is damaged or cut off; fetch it again"
     if data[4:8] == b"ftyp" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
         return "is no picture but looks like a video; use `styletransfer video`"
     return "is no picture that can be read (JPEG, PNG, WebP, TIFF, AVIF, BMP, GIF, ... are)"
@@ -239,15 +243,31 @@ def _to_picture(image: Image.Image, size_wh: tuple[int, int] | None) -> Picture:
 
 
 def _exif(image: Image.Image) -> tuple[bytes | None, Image.Transpose | None]:
+    turn = None
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.pop(_ORIENTATION, 1))
         if image.format == "TIFF":  # here the "EXIF" is the file's whole directory
             for tag in set(exif) - _TIFF_KEEPS:
                 del exif[tag]
-        return (exif.tobytes() if len(exif) else None), turn
+        return _exif_bytes(exif), turn
     except Exception:  # damaged EXIF is no reason to refuse the picture
-        return None, None
+        return None, turn
+
+
+def _exif_bytes(exif: Image.Exif) -> bytes | None:
+    """All that can be written of it: a tag of an odd type is left out, the others stay."""
+    with contextlib.suppress(Exception):
+        return exif.tobytes() if len(exif) else None
+    tags = dict(exif)
+    exif.clear()
+    for tag, value in tags.items():
+        exif[tag] = value
+        try:
+            exif.tobytes()
+        except Exception:
+            del exif[tag]
+    return exif.tobytes() if len(exif) else None
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -267,6 +287,9 @@ def _has_more_frames(image: Image.Image) -> bool:
 
 def _encode(picture: Picture, format: str, quality: int | None, name: str) -> bytes:
     image = Image.fromarray(picture.frame_hwc)
+    size = f"{image.width}×{image.height}"
+    if format == "JPEG" and max(image.size) > _JPEG_SIDE:  # libjpeg would print lines of its own
+        raise OutputError(f"{name}: {size} cannot be written as JPEG, which ends at {_JPEG_SIDE:,} pixels; choose .png")
     if picture.alpha_hw is not None:
         image.putalpha(Image.fromarray(picture.alpha_hw))
         if format not in WITH_ALPHA:
@@ -281,7 +304,6 @@ def _encode(picture: Picture, format: str, quality: int | None, name: str) -> by
             plain = replace(picture, exif=None, jpeg_qtables=None, icc_profile=None, dpi=None)
             return _to_bytes(image, format, _options(plain, format, quality))
     except Exception as error:
-        size = f"{image.width}×{image.height}"
         raise OutputError(f"{name}: {size} cannot be written as {format} ({error}); choose .png or --size") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -53,6 +54,17 @@ class Standing:
     photos: int = 0
     device: str = ""
     losses: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what a damaged record says."""
+        numbers = (self.step, self.photos, self.seconds, *self.losses.values())
+        if (
+            not all(isinstance(number, int | float) for number in numbers)
+            or not all(isinstance(count, int) and count >= 0 for count in (self.step, self.photos))
+            or not (math.isfinite(self.seconds) and self.seconds >= 0)
+            or not all(isinstance(text, str) for text in (self.init, self.device))
+        ):
+            raise SettingsError("steps, seconds, photos or losses are no such numbers")
 
     def told(self) -> dict[str, Any]:
         """What a model card says of it."""
@@ -172,6 +184,12 @@ def find_checkpoint(path: Path) -> Path:
     if not found:
         raise CheckpointError(f"{path}: no checkpoint there; name a folder that a training made")
     return found[-1][1]
+
+
+def last_save(folder: Path) -> float | None:
+    """When a training's latest checkpoint was written, in seconds since the epoch; None where there is none."""
+    found = _checkpoints(folder) if folder.is_dir() else []
+    return (found[-1][1] / _SETTINGS).stat().st_mtime if found else None
 
 
 def load_checkpoint(path: Path) -> tuple[StyleNet, Progress]:

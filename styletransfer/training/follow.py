@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class StepLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept: list[str] = []
         if steps_done and path.exists():
-            kept = path.read_text(encoding="utf-8").splitlines()[:steps_done]
+            kept = path.read_text(encoding="utf-8", errors="replace").splitlines()[:steps_done]
         self._stream = path.open("w", encoding="utf-8")
         self._stream.writelines(f"{line}\n" for line in kept)
 
@@ -48,6 +49,17 @@ class StepLog:
         entry = {"step": step, **losses, "seconds": round(seconds, 3)}
         self._stream.write(json.dumps(entry) + "\n")
         self._stream.flush()
+
+    @staticmethod
+    def read(path: Path) -> list[dict[str, float]]:
+        """The steps of a log; lines that a crash or a full disk left damaged are left out."""
+        entries: list[dict[str, float]] = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and all(isinstance(value, int | float) for value in entry.values()):
+                    entries.append(entry)
+        return [entry for entry in entries if entry.keys() == entries[0].keys()]
 
     def __enter__(self) -> StepLog:
         return self

@@ -135,6 +135,8 @@ def _read(path: Path) -> tuple[onnx.ModelProto, ModelCard]:
         card = read_sealed_card(proto, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+    if card.task != "style":
+        raise ModelError(f"{path}: is no style but a network that restores; only styles can be quantised")
     has_integers = any(node.op_type in ("QLinearConv", "DequantizeLinear") for node in proto.graph.node)
     if card.precision == "int8" or has_integers:
         raise ModelError(f"{path}: is an int8 file already; give the float32 one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import nn
 from styletransfer.core.files import atomic_path
 from styletransfer.core.pictures import Picture, load_picture, resize_frame, save_picture
 from styletransfer.training.data import PhotoSampler
+from styletransfer.training.follow import StepLog
 
 _SIDE = 256
 _PHOTOS = 12
@@ -64,7 +64,7 @@ def save_loss_curve(log: Path, path: Path, names: Sequence[str] = _CURVES) -> No
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    entries = StepLog.read(log)
     steps = np.array([entry["step"] for entry in entries])
     window = max(1, len(entries) // 50)
     kernel = np.ones(window) / window

@@ -37,6 +37,12 @@ def trained(quick):
     return network, optimiser, progress
 
 
+BAD_STANDING = [
+    ("step", "x"), ("step", -5), ("step", 2.5), ("seconds", "x"), ("seconds", -1), ("photos", None), ("init", 3),
+    ("losses", {"style": "q"}), ("losses", [1]), ("painting", 7),
+]  # fmt: skip
+
+
 def names(folder):
     return sorted(entry.name for entry in folder.iterdir())
 
@@ -123,6 +129,7 @@ def test_a_damaged_optimiser(tmp_path, trained, quick, damage):
         ({"version": 99}, "another version"),
         ({"settings": {"steps": -4}}, "settings are damaged.*steps is -4"),
         ({"settings": {"colour": "red"}}, "damaged"),
+        *[({key: value}, "damaged") for key, value in BAD_STANDING],
     ],
 )
 def test_a_checkpoint_with_other_words_in_it(tmp_path, trained, change, message):

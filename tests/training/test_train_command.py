@@ -93,6 +93,37 @@ def test_the_pictures_of_a_training_never_replace_its_painting(train, tmp_path, 
     assert painting.read_bytes() == painting_file.read_bytes() and not (tmp_path / "out" / "stripes.onnx").exists()
 
 
+@pytest.mark.parametrize("name", ["stripes-sheet.png", "stripes-losses.png"])
+def test_the_pictures_of_a_training_never_replace_a_photo(train, photo_folder, name):
+    photo = photo_folder / name
+    Image.fromarray(make_photo(64, 64)).save(photo)
+    before, out = photo.read_bytes(), photo_folder / "stripes.onnx"
+    assert one_error(train("--steps", 1, out=out), name, "is one of the photos", "--out")
+    assert photo.read_bytes() == before
+    photo.unlink()
+    for _ in range(2):  # the second training replaces the pictures of the first
+        outcome = train("--steps", 1, out=out)
+        assert outcome.status == 0, outcome.err
+
+
+def test_a_training_never_ends_an_unfinished_one(train, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("styletransfer.training.export.export_style", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("--steps", 3)
+    outcome = train("--steps", 2, "--seed", 1)
+    aside = tmp_path / "out" / "stripes-unfinished.training"
+    assert outcome.status == 0 and str(aside) in outcome.err and "stripes-unfinished.onnx continues it" in outcome.err
+    assert len((aside / "log.jsonl").read_text().splitlines()) == 3
+    assert load_checkpoint(find_checkpoint(aside))[1].step == 3
+    assert train("--steps", 2).status == 0  # what has its file is replaced
+    assert names(tmp_path / "out") == [
+        "stripes-losses.png", "stripes-sheet.png", "stripes-unfinished.training", "stripes.onnx", "stripes.training",
+    ]  # fmt: skip
+    resumed = train("--steps", 3, "--resume", out=aside.with_suffix(".onnx"))
+    assert resumed.status == 0, resumed.err
+
+
 def test_the_title_is_the_files_name_where_nobody_said(train, tmp_path, painting_file):
     painting_file.rename(tmp_path / "great_wave.png")
     assert train("--steps", 1, "--half", painting=tmp_path / "great_wave.png").status == 0

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from styletransfer.core.card import Painting  # noqa: E402
 from styletransfer.core.errors import CheckpointError, DivergedError, InputError  # noqa: E402
 from styletransfer.training.checkpoint import build_network, find_checkpoint, load_checkpoint  # noqa: E402
+from styletransfer.training.follow import StepLog  # noqa: E402
 from styletransfer.training.loop import LOG_NAME, PREVIEW_NAME, Callbacks, Paths, rate_share, train  # noqa: E402
 from styletransfer.training.losses import Objective  # noqa: E402
 from styletransfer.training.report import save_contact_sheet, save_loss_curve  # noqa: E402
@@ -213,6 +214,18 @@ def test_a_new_training_starts_anew_in_an_old_folder(run, tmp_path, quick):
     assert run("a", quick(steps=6, seed=1), resume=True)[1].step == 6
     run("b", quick(steps=6, seed=1))
     assert log(tmp_path / "a") == log(tmp_path / "b")
+
+
+def test_a_damaged_log_is_read_as_far_as_it_can_be(run, tmp_path, quick):
+    run("a", quick(), stop_after(3))
+    path = tmp_path / "a" / "log.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"step": 4, "total": 1.0}\n{"step": 5, "to\xff\n[1]\n{"step": "x"}\n')
+    assert [entry["step"] for entry in StepLog.read(path)] == [1, 2, 3]
+    save_loss_curve(path, tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as shown:
+        shown.load()
+    path.write_bytes(b"\xff\xfe\n" + path.read_bytes())
+    assert run("a", quick(), resume=True)[1].step == quick().steps
 
 
 # ---- going wrong ----

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_it_learns(run, tmp_path, tiny):
     Image.fromarray(stripes).save(folder / "a.png")
     settings = tiny(steps=150, channels=8, layers=2, learning_rate=5e-3, average=0.9)
     network, progress, _ = run("a", settings, photos=[folder])
-    ours_db, bicubic_db = mean_psnr_db(network, settings, folder)
+    ours_db, bicubic_db = mean_psnr_db(network, settings, folder, pytest.fail)
     assert ours_db > bicubic_db + 2
     assert progress.losses["total"] < log(tmp_path / "a")[0]["total"] / 2
 
@@ -202,8 +203,23 @@ def test_measuring_knows_what_was_spoiled(tmp_path, photo_folder):
     with torch.no_grad():
         network.last.load_kernel(torch.zeros_like(network.last.kernel()), torch.zeros(3))
     settings = RestoreSettings(task="denoise", sigma="20-30", grey=True)
-    ours_db, before_db = mean_psnr_db(network, settings, photo_folder)
+    ours_db, before_db = mean_psnr_db(network, settings, photo_folder, pytest.fail)
     assert ours_db == before_db and 20 < before_db < 20.8
+
+
+def test_what_cannot_be_measured_on_is_left_out(tmp_path, photo_folder):
+    network = build_restorer("compact", 2, 4, 1).eval()
+    settings = RestoreSettings(scale=2)
+    whole = mean_psnr_db(network, settings, photo_folder, pytest.fail)
+    (photo_folder / "damaged.jpg").write_bytes(b"\xff\xd8 not really")
+    Image.fromarray(make_photo(6, 40)).save(photo_folder / "flat.png")
+    told = []
+    assert mean_psnr_db(network, settings, photo_folder, told.append) == whole
+    assert "damaged.jpg" in told[0] and "flat.png: too small" in told[1] and len(told) == 2
+    for path in filter(Path.is_file, photo_folder.rglob("*")):
+        path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="no picture to measure on"):
+        mean_psnr_db(network, settings, photo_folder, told.append)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,23 @@ def test_wrong_arguments_are_one_line(train, tmp_path, monkeypatch, args, words)
     assert not list(tmp_path.rglob("*.onnx"))
 
 
+def test_the_curves_of_a_training_never_replace_a_photo(train, photo_folder):
+    photo = photo_folder / "net-losses.png"
+    Image.fromarray(make_photo(64, 64)).save(photo)
+    before = photo.read_bytes()
+    assert one_error(train("--steps", 1, out=photo_folder / "net.onnx"), photo.name, "is one of the photos", "--out")
+    assert photo.read_bytes() == before
+
+
+def test_a_training_never_ends_an_unfinished_one(train, tmp_path):
+    assert train("--steps", 2).status == 0
+    (tmp_path / "out" / "net.onnx").unlink()
+    outcome = train("--steps", 1)
+    assert outcome.status == 0 and "net-unfinished.training" in outcome.err
+    resumed = train("--steps", 2, "--resume", out=tmp_path / "out" / "net-unfinished.onnx")
+    assert resumed.status == 0, resumed.err
+
+
 def test_ctrl_c_saves_and_resume_goes_on(photo_folder, tmp_path, cli):
     out = tmp_path / "net.onnx"
     command = ["train-restore", "--photos", photo_folder, "-o", out, *SMALL, "--steps", 100_000]
