@@ -76,7 +76,8 @@ def set_aside(work: Path, out: Path) -> None:
     saved = last_save(work)
     if saved is None or (out.exists() and out.stat().st_mtime >= saved):
         return
-    names = (f"{out.stem}-unfinished{count}" for count in ("", *(f"-{number}" for number in itertools.count(2))))
+    first = f"{out.stem}-unfinished"
+    names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if not out.with_name(f"{name}{work.suffix}").exists())
     target = out.with_name(f"{name}{work.suffix}")
     try:

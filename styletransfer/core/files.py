@@ -22,9 +22,7 @@ def explain_os_error(error: OSError, path: Path) -> OutputError:
     if error.errno == errno.ENOSPC:
         return OutputError(f"{path}: the disk is full; free some space and run the command again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(
-            f"{path}: no permission to read or write there; choose another file, or another -o"
-        )
+        return OutputError(f"{path}: no permission to read or write there; choose another file, or another -o")
     return OutputError(f"{path}: cannot be written ({error.strerror or error})")
 
 

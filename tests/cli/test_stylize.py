@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +331,59 @@ def test_without_onnxruntime_the_extra_is_named(stylize, photo_file, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     outcome = stylize(photo_file)
     assert outcome.status == 1 and "pip install 'styletransfer[cpu]'" in outcome.errors[0]
+
+
+def deny(monkeypatch, folder):
+    """A folder that may not be looked into, for root, too."""
+    scandir, stat = os.scandir, os.stat
+
+    def closed(path, *args, function, **kwargs):
+        if isinstance(path, str | os.PathLike) and (
+            (Path(path) == folder and function is scandir) or folder in Path(path).parents
+        ):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return function(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "scandir", partial(closed, function=scandir))
+    monkeypatch.setattr(os, "stat", partial(closed, function=stat))
+
+
+def test_a_closed_folder_below_is_named_and_the_rest_goes_on(stylize, photo_file, tmp_path, monkeypatch):
+    album = tmp_path / "album"
+    (album / "closed").mkdir(parents=True)
+    for place in (album, album / "closed"):
+        (place / "a.jpg").write_bytes(photo_file.read_bytes())
+    deny(monkeypatch, album / "closed")
+    outcome = stylize(album, "-o", tmp_path / "out")
+    assert outcome.status == 1 and names(tmp_path / "out") == ["a.jpg"]
+    assert any("closed: the folder cannot be read (Permission denied)" in line for line in outcome.errors)
+
+
+def test_a_photo_in_a_closed_folder_does_not_stop_the_others(stylize, photo_file, tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "a.jpg").write_bytes(photo_file.read_bytes())
+    deny(monkeypatch, tmp_path / "closed")
+    outcome = stylize(tmp_path / "closed" / "a.jpg", photo_file, "-o", tmp_path / "out")
+    assert outcome.status == 1 and names(tmp_path / "out") == ["photo.jpg"]
+    assert "a.jpg: cannot be read (Permission denied)" in outcome.errors[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_in_a_circle_are_one_line(stylize, photo_file, tmp_path):
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "a.jpg").write_bytes(photo_file.read_bytes())
+    (album / "b.jpg").symlink_to(album / "c.jpg")
+    (album / "c.jpg").symlink_to(album / "b.jpg")
+    outcome = stylize(album, "-o", tmp_path / "out")
+    assert outcome.status == 1 and names(tmp_path / "out") == ["a.jpg"] and len(outcome.errors) >= 2
+
+
+def test_an_empty_output_is_not_the_current_folder(stylize, photo_file, monkeypatch):
+    monkeypatch.chdir(photo_file.parent)
+    outcome = stylize(photo_file, "-o", "")
+    assert outcome.status == 1 and "-o is an empty name" in outcome.errors[0]
+    assert names(photo_file.parent) == ["photo.jpg"]
 
 
 def test_an_empty_name_is_not_the_current_folder(stylize, photo_file, monkeypatch):

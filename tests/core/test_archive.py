@@ -83,6 +83,16 @@ def test_damaged_member_is_left_out_and_the_rest_goes_on(tmp_path):
     assert files_below(tmp_path / "out") == ["2.png"]
 
 
+def test_names_that_no_disk_takes_are_refused_and_the_rest_goes_on(tmp_path):
+    deep = "/".join(["d" * 100] * 50) + "/deep.png"
+    members = [("a.png", b"a"), ("a.png/b.png", b"b"), (deep, b"c"), ("e.png", b"e")]
+    result = unpack_pictures(make_zip(tmp_path / "a.zip", members), tmp_path / "out", SUFFIXES)
+    assert sorted(result.refused) == ["a.png/b.png", deep] and files_below(tmp_path / "out") == ["a.png", "e.png"]
+    later = make_zip(tmp_path / "b.zip", [("a.png/c.png", b"c"), ("f.png", b"f")])
+    result = unpack_pictures(later, tmp_path / "out", SUFFIXES)
+    assert result.damaged == ["a.png/c.png"] and files_below(tmp_path / "out") == ["a.png", "e.png", "f.png"]
+
+
 def test_size_bombs_are_not_written(tmp_path):
     bomb = bytes(130 * 1024**2)
     members = [("bomb.png", bomb), ("good.png", b"x")]

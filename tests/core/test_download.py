@@ -108,6 +108,12 @@ def test_cut_answer_without_length_is_noticed(server, tmp_path):
     assert (tmp_path / "f").read_bytes() == BODY
 
 
+def test_nothing_is_promised_of_a_server_that_cannot_go_on(server, tmp_path):
+    server.etag, server.ranges, server.cut_after = "", False, [1000] * 50
+    with pytest.raises(DownloadError, match="the server cannot continue a file; run the command again to begin anew"):
+        fetch(server, tmp_path / "f")
+
+
 def test_server_that_always_cuts_does_not_hold_us_for_ever(server, tmp_path):
     server.ranges, server.cut_after = False, [1000] * 50
     with pytest.raises(DownloadError, match="cut after 1,000 of 1,024,000 bytes"):

@@ -42,3 +42,8 @@ def test_a_long_line_is_neither_cut_off_nor_written_over_the_next_picture():
     gaps = np.flatnonzero(np.diff(np.unique(ink)) > 1)
     assert ink.max() < long.shape[1] - 1 and len(gaps) > 0
     assert places(long, 20)[:, 1].min() > ink[ink < long.shape[1] // 2].max() - 2
+
+
+def test_a_very_wide_picture_is_made_lower():
+    sheet = draw_panels([Panel("wide", block(10, 30_000, 100)), Panel("square", block(50, 50, 50))], 64)
+    assert sheet.shape[1] < 6 * 64

@@ -163,6 +163,20 @@ def test_exif_orientation_is_applied_and_not_written_again(photo, orientation):
     assert 0x0112 not in written and written[0x010F] == "Maker"
 
 
+def test_a_tag_of_an_odd_type_costs_neither_the_turn_nor_the_other_tags(photo):
+    """YCbCrPositioning as a fraction, which Pillow reads but does not write."""
+    maker = b"Maker\0"
+    head = b"II*\0" + struct.pack("<IH", 8, 3)
+    entries = struct.pack("<HHII", 0x010F, 2, len(maker), 50)
+    entries += struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHII", 531, 5, 1, 56)
+    exif = b"Exif\0\0" + head + entries + struct.pack("<I", 0) + maker + struct.pack("<II", 1, 2)
+    picture = load_picture(stored(Image.fromarray(photo[:40, :60]), "PNG", exif=exif))
+    assert picture.frame_hwc.shape[:2] == (60, 40)
+    out = io.BytesIO()
+    save_picture(picture, out, "JPEG")
+    assert dict(Image.open(out).getexif()) == {0x010F: "Maker"}
+
+
 def test_damaged_exif_does_not_cost_the_picture(photo):
     file = stored(Image.fromarray(photo), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     picture = load_picture(file)
@@ -235,14 +249,15 @@ def test_a_bad_file_is_one_clear_line(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
 def test_a_cut_short_file_is_refused_whatever_is_missing(tmp_path, photo, format):
     whole = stored(Image.fromarray(photo), format).getvalue()
     for part in (0.02, 0.5, 0.9):
         path = tmp_path / f"{part}.bin"
         path.write_bytes(whole[: max(4, int(len(whole) * part))])
-        with pytest.raises(InputError, match=r"damaged or cut short|is no picture"):
+        with pytest.raises(InputError, match=r"damaged or cut|is no picture that") as caught:
             load_picture(path)
+        assert "video" not in str(caught.value)
 
 
 def test_random_damage_never_escapes_as_another_error(photo):
@@ -333,7 +348,7 @@ def test_noise_at_the_highest_quality_can_be_written():
     save_picture(picture, io.BytesIO(), "JPEG")
 
 
-def test_what_a_format_cannot_hold_is_one_line_and_leaves_nothing(tmp_path):
+def test_what_a_format_cannot_hold_is_one_line_and_leaves_nothing(tmp_path, capfd):
     wide = Picture(np.zeros((2, 70_000, 3), np.uint8))
     for name in ("wide.jpg", "wide.webp"):
         with pytest.raises(OutputError, match="cannot be written as"):
@@ -342,6 +357,7 @@ def test_what_a_format_cannot_hold_is_one_line_and_leaves_nothing(tmp_path):
         with pytest.raises(OutputError, match="end the name in"):
             save_picture(wide, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().err == ""  # libjpeg prints lines of its own
 
 
 def test_exif_that_is_too_long_is_dropped_rather_than_the_picture(tmp_path, photo):

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from styletransfer.core.card import BLANK_SEAL, CARD_KEY, ModelCard, Painting, seal_file  # noqa: E402
 from styletransfer.core.errors import ExportError, InputError, ModelError, SettingsError  # noqa: E402
+from styletransfer.core.zoo import shipped_restorers  # noqa: E402
 from styletransfer.runtime.stylizer import Stylizer  # noqa: E402
 from styletransfer.training import quantise as module  # noqa: E402
 from styletransfer.training.quantise import quantise  # noqa: E402
@@ -211,3 +212,8 @@ def test_without_onnx_the_extra_is_named(style, photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     done = run("quantise", style, "--photos", photos)
     assert done.status == 1 and "pip install 'styletransfer[train]'" in done.err
+
+
+def test_a_network_that_restores_is_not_quantised(photos, tmp_path):
+    done = run("quantise", shipped_restorers()["clean"], "--photos", photos, "-o", tmp_path / "x.onnx")
+    assert done.status == 1 and is_one_error_line(done.err) and "network that restores" in done.err

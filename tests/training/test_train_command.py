@@ -303,6 +303,14 @@ def test_exporting_what_is_no_checkpoint(cli, tmp_path, kind):
     assert one_error(cli("export", path), "work", "no checkpoint there")
 
 
+def test_a_checkpoint_that_is_the_current_folder_has_its_trainings_name(train, cli, tmp_path, monkeypatch):
+    assert train("--steps", 1).status == 0
+    monkeypatch.chdir(find_checkpoint(tmp_path / "out" / "stripes.training"))
+    (tmp_path / "out" / "stripes.onnx").unlink()
+    outcome = cli("export", ".")
+    assert outcome.status == 0 and (tmp_path / "out" / "stripes.onnx").exists(), outcome.err
+
+
 def test_exporting_to_another_suffix(train, cli, tmp_path):
     assert train("--steps", 1).status == 0
     work = tmp_path / "out" / "stripes.training"
