@@ -225,8 +225,12 @@ def _add_openvino_plugin(ort: Any, options: Any, settings: Mapping[str, str]) ->
 
 def _registered_openvino_devices(ort: Any) -> list[Any]:
     plugin = importlib.import_module(_OPENVINO_PLUGIN)
-    if not _openvino_devices(ort):  # registering it twice is an error
-        ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
+    if not _openvino_devices(ort):
+        try:
+            ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
+        except Exception as error:
+            if "already registered" not in str(error):  # it is, and found no device before
+                raise
     return _openvino_devices(ort)
 
 

@@ -44,16 +44,18 @@ class FakeRuntime:
         self.options.append(options)
         return options
 
+    devices: tuple[str, ...] = ("GPU", "CPU")
+
     def get_ep_devices(self):
         if not self.registered:
             return []
         return [
-            SimpleNamespace(ep_name=PROVIDERS["openvino"], ep_metadata={"ov_device": device})
-            for device in ("GPU", "CPU")
+            SimpleNamespace(ep_name=PROVIDERS["openvino"], ep_metadata={"ov_device": device}) for device in self.devices
         ]
 
     def register_execution_provider_library(self, name, path):
-        assert not self.registered, "registered twice"
+        if self.registered:
+            raise RuntimeError(f"EP library is already registered under {name}")
         self.registered.append(path)
 
     def InferenceSession(self, path, options, providers=None, enable_fallback=1):  # noqa: N802
@@ -153,6 +155,15 @@ def test_tensorrt_keeps_its_engines_and_can_fall_to_cuda(fake, tiny_model, tmp_p
     (name, settings), (second, _), last = runtime.asked[0]
     assert (name, second, last) == tuple(PROVIDERS[key] for key in ("tensorrt", "cuda", "cpu"))
     assert settings["trt_engine_cache_path"].startswith(str(tmp_path))
+
+
+def test_an_openvino_plugin_without_a_device_is_told_again_and_again(fake, tiny_model):
+    runtime = fake("cpu", loads=("cpu", "openvino"), plugin=True)
+    runtime.devices = ()
+    for _ in range(2):
+        assert not providers.has_bf16()
+        with pytest.raises(ProviderError, match="OpenVINO finds no CPU device"):
+            create_session(tiny_model, "openvino", dimensions={"H": 480})
 
 
 def test_the_openvino_plugin_is_registered_once_and_its_cpu_taken(fake, tiny_model):
