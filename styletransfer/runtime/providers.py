@@ -219,7 +219,7 @@ def _openvino_plugin_installed() -> bool:
 def _add_openvino_plugin(ort: Any, options: Any, settings: Mapping[str, str]) -> None:
     devices = _registered_openvino_devices(ort)
     if not devices:
-        raise ProviderError("OpenVINO finds no CPU device")
+        raise ProviderError("OpenVINO finds no CPU device: its plug-in takes Intel's processors only")
     options.add_provider_for_devices(devices[:1], dict(settings))
 
 
