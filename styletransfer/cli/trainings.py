@@ -55,7 +55,8 @@ def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) 
     folders = {real_path(path) for path in inputs if path.is_dir()}
     for picture in pictures:
         check_extra(picture, "--out", files)
-        if picture.is_file() and not out.exists() and folders.intersection(real_path(picture).parents):
+        is_new = picture.parent == out.parent and not out.exists()  # in the training's folder it is a training's
+        if is_new and picture.is_file() and folders.intersection(real_path(picture).parents):
             raise OutputError(f"{picture}: is one of the photos, and would be replaced; name another file with --out")
 
 

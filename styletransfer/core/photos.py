@@ -31,10 +31,10 @@ def find_photos(folder: Path) -> list[Path]:
     return found
 
 
-def unreadable_folder(error: OSError) -> InputError:
+def unreadable_folder(error: OSError, advice: str = "nothing in it is used") -> InputError:
     """What is said of a folder below another one that cannot be looked into."""
-    return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); nothing in it is used")
+    return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); {advice}")
 
 
 def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); move it elsewhere")
+    raise unreadable_folder(error, "allow it, or move it elsewhere")

@@ -57,7 +57,8 @@ class StepLog:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and all(isinstance(value, int | float) for value in entry.values()):
+                is_step = isinstance(entry, dict) and "step" in entry
+                if is_step and all(isinstance(value, int | float) for value in entry.values()):
                     entries.append(entry)
         return [entry for entry in entries if entry.keys() == entries[0].keys()]
 

@@ -104,6 +104,10 @@ def test_the_pictures_of_a_training_never_replace_a_photo(train, photo_folder, n
     for _ in range(2):  # the second training replaces the pictures of the first
         outcome = train("--steps", 1, out=out)
         assert outcome.status == 0, outcome.err
+    for name in ("stripes-sheet.png", "stripes-losses.png", "stripes.onnx"):  # as if it had been interrupted
+        (photo_folder / name).unlink()
+    outcome = train("--steps", 1, out=out)
+    assert outcome.status == 0, outcome.err
 
 
 def test_a_training_never_ends_an_unfinished_one(train, tmp_path, monkeypatch):
