@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from styletransfer.core.errors import InputError, OutputError, StyleTransferError
-from styletransfer.core.files import real_path
-from styletransfer.core.photos import unreadable_folder
+from styletransfer.core.files import real_path, unreadable_folder
 
 STREAM = "-"
 

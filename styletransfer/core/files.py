@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from styletransfer.core.errors import OutputError
+from styletransfer.core.errors import InputError, OutputError
 
 _STEM = 40  # characters of a name that its temporary name keeps
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.[a-z0-9_]{8}\.part(?P<suffix>|\.[^.]*)", re.DOTALL)  # eight are mkstemp's
@@ -24,6 +24,11 @@ def explain_os_error(error: OSError, path: Path) -> OutputError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(f"{path}: no permission to read or write there; choose another file, or another -o")
     return OutputError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def unreadable_folder(error: OSError, advice: str = "nothing in it is used") -> InputError:
+    """What is said of a folder below another one that cannot be looked into."""
+    return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); {advice}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from styletransfer.core.errors import InputError
+from styletransfer.core.files import unreadable_folder
 from styletransfer.core.pictures import PICTURE_SUFFIXES
 
 
@@ -29,11 +30,6 @@ def find_photos(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")
     return found
-
-
-def unreadable_folder(error: OSError, advice: str = "nothing in it is used") -> InputError:
-    """What is said of a folder below another one that cannot be looked into."""
-    return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); {advice}")
 
 
 def _refuse(error: OSError) -> None:
