@@ -48,11 +48,16 @@ def check_plot(path: Path | None, files: Iterable[Path | None], extra: str = "tr
         raise OutputError(f"{path}: a plot's name ends in .png, .svg or .pdf")
     files = list(files)
     check_extra(path, "--plot", files)
-    folders = {real_path(file) for file in files if file is not None and file.is_dir()}
-    if path.is_file() and folders.intersection(real_path(path).parents):
+    if is_below(path, files):
         raise _used(path, "--plot")
     if not importlib.util.find_spec("matplotlib"):
         raise MissingExtraError("matplotlib", extra, "draw the plot")
+
+
+def is_below(path: Path, folders: Iterable[Path | None]) -> bool:
+    """Whether there is such a file, in or below one of the folders; what is no folder is passed over."""
+    known = {real_path(folder) for folder in folders if folder is not None and folder.is_dir()}
+    return path.is_file() and not known.isdisjoint(real_path(path).parents)
 
 
 def _used(path: Path, option: str) -> OutputError:

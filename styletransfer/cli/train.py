@@ -18,6 +18,7 @@ from styletransfer.cli.trainings import (
     TensorboardOption,
     check_out,
     check_pictures,
+    curves_of,
     need_extra,
     set_aside,
 )
@@ -155,7 +156,7 @@ def train(
 
 def _pictures(out: Path) -> tuple[Path, Path]:
     """Where the contact sheet and the loss curves go."""
-    return out.with_name(f"{out.stem}-sheet.png"), out.with_name(f"{out.stem}-losses.png")
+    return out.with_name(f"{out.stem}-sheet.png"), curves_of(out)
 
 
 def _finish(

@@ -18,6 +18,7 @@ from styletransfer.cli.trainings import (
     TensorboardOption,
     check_out,
     check_pictures,
+    curves_of,
     need_extra,
     set_aside,
 )
@@ -108,9 +109,9 @@ def train_restore(
         seed=seed,
     )
     parse_loss(loss)
-    work, curve = out.with_suffix(".training"), _curve(out)
-    check_pictures((curve, work / PREVIEW_NAME), out, (*photos, *([val] if val else [])))
-    for folder in (*photos, *([val] if val else [])):  # they are read again later; here before a download
+    work, folders = out.with_suffix(".training"), (*photos, *([val] if val else []))
+    check_pictures((curves_of(out), work / PREVIEW_NAME), out, folders)
+    for folder in folders:  # they are read again later; here before a download
         find_photos(folder)
     start = None if resume else _start(init, settings)
     every = (preview_every, checkpoint_every)
@@ -131,11 +132,6 @@ def train_restore(
     _finish(trained, where, out, half, val)
 
 
-def _curve(out: Path) -> Path:
-    """Where the loss curves go."""
-    return out.with_name(f"{out.stem}-losses.png")
-
-
 def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: bool, val: Path | None) -> None:
     """Write the file and the loss curves, measure, and say where everything is."""
     from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME
@@ -143,7 +139,7 @@ def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: boo
     from styletransfer.training.restoration.export import export_restorer, make_card
     from styletransfer.training.restoration.validate import mean_psnr_db
 
-    work, curve = out.with_suffix(".training"), _curve(out)
+    work, curve = out.with_suffix(".training"), curves_of(out)
     psnr_db = export_restorer(network, make_card(out.stem, progress, network.size_multiple), out, half)
     save_loss_curve(work / LOG_NAME, curve, tuple(progress.losses))
     losses = ", ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from styletransfer.cli.common import warn
-from styletransfer.cli.extra_files import check_extra
+from styletransfer.cli.extra_files import check_extra, is_below
 from styletransfer.core.errors import MissingExtraError, OutputError
-from styletransfer.core.files import explain_os_error, real_path
+from styletransfer.core.files import explain_os_error
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
@@ -40,6 +40,11 @@ def check_out(out: Path, suffix: str, what: str) -> None:
         raise OutputError(f"{out}: is a folder; name a file with --out")
 
 
+def curves_of(out: Path) -> Path:
+    """Where the loss curves of the training of ``out`` go."""
+    return out.with_name(f"{out.stem}-losses.png")
+
+
 def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) -> None:
     """Refuse a name whose pictures would replace what the training reads.
 
@@ -51,12 +56,11 @@ def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) 
     Raises:
         OutputError: one of them is an input, or lies in one.
     """
-    files = [path for path in inputs if path.is_file()]
-    folders = {real_path(path) for path in inputs if path.is_dir()}
+    inputs = list(inputs)
     for picture in pictures:
-        check_extra(picture, "--out", files)
+        check_extra(picture, "--out", inputs)
         is_new = picture.parent == out.parent and not out.exists()  # in the training's folder it is a training's
-        if is_new and picture.is_file() and folders.intersection(real_path(picture).parents):
+        if is_new and is_below(picture, inputs):
             raise OutputError(f"{picture}: is one of the photos, and would be replaced; name another file with --out")
 
 

@@ -211,7 +211,7 @@ def _no_picture(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
         return "HEIC pictures cannot be read here; convert it to JPEG or PNG first"
     if data[4:12] in (b"ftypavif", b"ftypavis") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return "the picture is damaged or cut off; fetch it again"
+        return "the picture is damaged or cut short; fetch it again"
     if data[4:8] == b"ftyp" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
         return "is no picture but looks like a video; use `styletransfer video`"
     return "is no picture that can be read (JPEG, PNG, WebP, TIFF, AVIF, BMP, GIF, ... are)"
@@ -287,9 +287,6 @@ def _has_more_frames(image: Image.Image) -> bool:
 
 def _encode(picture: Picture, format: str, quality: int | None, name: str) -> bytes:
     image = Image.fromarray(picture.frame_hwc)
-    size = f"{image.width}×{image.height}"
-    if format == "JPEG" and max(image.size) > _JPEG_SIDE:  # libjpeg would print lines of its own
-        raise OutputError(f"{name}: {size} cannot be written as JPEG, which ends at {_JPEG_SIDE:,} pixels; choose .png")
     if picture.alpha_hw is not None:
         image.putalpha(Image.fromarray(picture.alpha_hw))
         if format not in WITH_ALPHA:
@@ -304,10 +301,13 @@ def _encode(picture: Picture, format: str, quality: int | None, name: str) -> by
             plain = replace(picture, exif=None, jpeg_qtables=None, icc_profile=None, dpi=None)
             return _to_bytes(image, format, _options(plain, format, quality))
     except Exception as error:
+        size = f"{image.width}×{image.height}"
         raise OutputError(f"{name}: {size} cannot be written as {format} ({error}); choose .png or --size") from error
 
 
 def _to_bytes(image: Image.Image, format: str, options: dict[str, Any]) -> bytes:
+    if format == "JPEG" and max(image.size) > _JPEG_SIDE:  # libjpeg would print lines of its own
+        raise ValueError(f"it ends at {_JPEG_SIDE:,} pixels a side")
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +47,7 @@ _MEND = {
     "tensorrt": f"{_CUDA_LIBRARIES} 'tensorrt-cu13<11'",
     "openvino": "pip install --upgrade onnxruntime onnxruntime-ep-openvino",
 }
+_registering = threading.Lock()
 _STYLE_EXPECTED = "a style that `styletransfer train` wrote or a fast-neural-style .onnx file is expected"
 
 
@@ -224,14 +227,17 @@ def _add_openvino_plugin(ort: Any, options: Any, settings: Mapping[str, str]) ->
 
 
 def _registered_openvino_devices(ort: Any) -> list[Any]:
-    plugin = importlib.import_module(_OPENVINO_PLUGIN)
-    if not _openvino_devices(ort):
-        try:
-            ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
-        except Exception as error:
-            if "already registered" not in str(error):  # it is, and found no device before
-                raise
+    with _registering:
+        if not _openvino_devices(ort):
+            _register_openvino(ort)
     return _openvino_devices(ort)
+
+
+@functools.cache
+def _register_openvino(ort: Any) -> None:
+    """Once a process: twice is an error, and that there is no device does not tell that it was not done."""
+    plugin = importlib.import_module(_OPENVINO_PLUGIN)
+    ort.register_execution_provider_library("styletransfer.openvino", plugin.get_library_path())
 
 
 def _openvino_devices(ort: Any) -> list[Any]:

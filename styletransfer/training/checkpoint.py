@@ -180,7 +180,7 @@ def find_checkpoint(path: Path) -> Path:
     """
     if (path / _SETTINGS).is_file():
         return path
-    found = _checkpoints(path) if path.is_dir() else []
+    found = _checkpoints(path)
     if not found:
         raise CheckpointError(f"{path}: no checkpoint there; name a folder that a training made")
     return found[-1][1]
@@ -188,7 +188,7 @@ def find_checkpoint(path: Path) -> Path:
 
 def last_save(folder: Path) -> float | None:
     """When a training's latest checkpoint was written, in seconds since the epoch; None where there is none."""
-    found = _checkpoints(folder) if folder.is_dir() else []
+    found = _checkpoints(folder)
     return (found[-1][1] / _SETTINGS).stat().st_mtime if found else None
 
 
@@ -290,7 +290,9 @@ def state_explained(path: Path) -> Iterator[None]:
 
 
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Whole checkpoints by step."""
+    """Whole checkpoints by step; none where there is no folder."""
+    if not folder.is_dir():
+        return []
     found = [
         (int(match[1]), entry)
         for entry in folder.iterdir()

@@ -38,11 +38,9 @@ class StepLog:
 
     def __init__(self, path: Path, steps_done: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[str] = []
-        if steps_done and path.exists():
-            kept = path.read_text(encoding="utf-8", errors="replace").splitlines()[:steps_done]
+        kept = self.read(path) if steps_done and path.exists() else []
         self._stream = path.open("w", encoding="utf-8")
-        self._stream.writelines(f"{line}\n" for line in kept)
+        self._stream.writelines(f"{json.dumps(entry)}\n" for entry in kept if entry["step"] <= steps_done)
 
     def write(self, step: int, losses: dict[str, float], seconds: float) -> None:
         """Add a step."""
