@@ -266,6 +266,9 @@ def study(arguments: argparse.Namespace) -> int:
         trained = train(name, loss, arguments.minutes, arguments, start)
         if trained is not None:
             networks[name] = trained
+    if wanted and len(networks) == 1:
+        print("error: not one of the losses could be trained; there is nothing to compare", file=sys.stderr)
+        return 1
     rows_file = arguments.work / "rows.csv"
     rows_file.unlink(missing_ok=True)
     options: list[object] = ["--metrics", arguments.metrics, "--count", arguments.count, "--csv", rows_file]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from styletransfer.core.download import cache_dir
 
 OPENVINO_PRECISIONS = ("f32", "bf16")
 
@@ -79,8 +79,7 @@ def cuda_options(search: str = "HEURISTIC", *, nhwc: bool = False, graph: bool =
 
 def tensorrt_options(*, graph: bool = False) -> dict[str, str]:
     """Options of the TensorRT provider: float16 kernels, and engines kept on disk, for they take minutes to build."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(root) / "styletransfer" / "tensorrt"
+    cache = cache_dir() / "tensorrt"
     cache.mkdir(parents=True, exist_ok=True)
     options = {
         "trt_fp16_enable": "1",

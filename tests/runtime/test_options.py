@@ -15,7 +15,7 @@ from styletransfer.runtime.options import (
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("STYLETRANSFER_CACHE", str(tmp_path))
     return tmp_path
 
 
@@ -39,7 +39,7 @@ def test_a_recorded_graph_has_its_frames_on_the_device(provider):
 def test_tensorrt_keeps_what_took_minutes(cache):
     for variant in variants("tensorrt"):
         assert variant.options["trt_engine_cache_enable"] == "1"
-        assert variant.options["trt_engine_cache_path"] == str(cache / "styletransfer" / "tensorrt")
+        assert variant.options["trt_engine_cache_path"] == str(cache / "tensorrt")
     assert tensorrt_options(graph=True)["trt_cuda_graph_enable"] == "1"
 
 

@@ -176,8 +176,8 @@ def test_other_arrays_are_refused(tiny_upscale2, wrong):
         Restorer(tiny_upscale2, "cpu")(wrong)
 
 
+@pytest.mark.usefixtures("openvino")
 def test_openvino_where_it_is_installed_doubles_too(tiny_upscale2):
-    pytest.importorskip("onnxruntime_ep_openvino")
     restorer = Restorer(tiny_upscale2, "openvino")
     photo = make_photo(45, 64)
     restorer.warm_up(45, 64)

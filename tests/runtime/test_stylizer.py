@@ -152,8 +152,8 @@ def test_reflection_is_the_one_of_numpy(size, place):
     np.testing.assert_array_equal(pad_reflect(frames, 20, 24, top, left), expected)
 
 
+@pytest.mark.usefixtures("openvino")
 def test_openvino_agrees_with_the_cpu_before_and_after_warming_up(tiny, tiny_model, photo):
-    pytest.importorskip("onnxruntime_ep_openvino")
     stylize = Stylizer(tiny_model, provider="openvino")
     assert stylize.provider == "openvino"
     expected = tiny(photo).astype(int)
