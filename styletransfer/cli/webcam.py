@@ -14,7 +14,6 @@ from styletransfer.cli.chains import NO_STYLE, AfterOption, BeforeOption, find_r
 from styletransfer.cli.common import ProviderOption
 from styletransfer.cli.extra_files import check_extra
 from styletransfer.core.errors import ModelError, SettingsError
-from styletransfer.core.zoo import DEFAULT_STYLE
 
 if TYPE_CHECKING:
     from styletransfer.cli.live import LiveStage
@@ -40,7 +39,7 @@ def webcam(
             "-m",
             "--style",
             help="Style to show: a shipped one's name or an .onnx file; repeat it for several; none begins without. "
-            "Default: all shipped styles.",
+            "Default: all shipped styles, on a CPU the fastest ones first.",
         ),
     ] = None,
     before: BeforeOption = None,
@@ -94,7 +93,7 @@ def webcam(
     restorers = find_restorers(before, after)
     if model and NO_STYLE in model:  # the keys still choose one
         model, strength = [name for name in model if name != NO_STYLE], 0.0
-    styles = _styles(model)
+    styles = _styles(model, provider)
     check_extra(record, "--record", [Path(source), *styles, mask_model])
     state = _state(styles, background_model, style_on, strength, stroke)
     state = _with(state, keep_colors=keep_colors, mirror=mirror, full_screen=full_screen)
@@ -211,14 +210,14 @@ def _mask_maker(model: Path | None, state: ViewState) -> Callable[[], PersonMask
     return PersonMask if shipped_mask() is not None else None
 
 
-def _styles(models: list[str] | None) -> list[Path]:
+def _styles(models: list[str] | None, provider: str) -> list[Path]:
     """The files of the styles to cycle through, the first one shown first."""
-    from styletransfer.core.zoo import resolve, shipped
+    from styletransfer.core.zoo import resolve, shipped_for_live
+    from styletransfer.runtime.providers import means_cpu
 
     if models:
         return [resolve(model) for model in models]
-    there = shipped()
+    there = shipped_for_live(means_cpu(provider))
     if not there:
         raise ModelError("no styles are shipped with this installation: give an .onnx file with --model")
-    first = DEFAULT_STYLE if DEFAULT_STYLE in there else next(iter(there))
-    return [there[first]] + [path for name, path in there.items() if name != first]
+    return there

@@ -11,6 +11,9 @@ from styletransfer.core.errors import ModelError
 DEFAULT_STYLE = "starry_night"
 """The style that every command uses where ``--model`` names none."""
 
+INT8_SUFFIX = "_int8"
+"""Ends the names of styles in 8-bit integers, the fastest on a CPU."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -24,6 +27,20 @@ def models_dir() -> Path:
 def shipped() -> dict[str, Path]:
     """The shipped styles, name to file, sorted by name; empty where none are shipped."""
     return {path.stem: path for path in sorted(models_dir().glob("*.onnx"))}
+
+
+def shipped_for_live(on_cpu: bool) -> list[Path]:
+    """The shipped styles in the order in which a live view offers them, the default style first.
+
+    Args:
+        on_cpu: the styles run on a CPU, where those in 8-bit integers are several times as fast: they come first.
+    """
+    first = DEFAULT_STYLE + INT8_SUFFIX if on_cpu else DEFAULT_STYLE
+
+    def place(path: Path) -> tuple[bool, bool]:
+        return on_cpu and not path.stem.endswith(INT8_SUFFIX), path.stem != first
+
+    return sorted(shipped().values(), key=place)
 
 
 def shipped_restorers() -> dict[str, Path]:

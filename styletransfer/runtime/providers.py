@@ -71,6 +71,13 @@ def available() -> list[str]:
     return [name for name, provider in PROVIDERS.items() if provider in offered]
 
 
+def means_cpu(provider: str) -> bool:
+    """Whether a provider, or what ``auto`` stands for here, computes on the processor; nothing is loaded for it."""
+    if provider != "auto":
+        return provider in ("cpu", "openvino")
+    return not set(available()).intersection(AUTO_ORDER[: AUTO_ORDER.index("cpu")])
+
+
 def create_session(
     path: Path,
     provider: str = "auto",

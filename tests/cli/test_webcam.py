@@ -37,6 +37,13 @@ def test_a_file_stands_in_for_a_camera(webcam, clip):
     assert figures["worked"] is None
 
 
+@pytest.mark.parametrize(("provider", "first"), [("cpu", "starry_night_int8"), ("cuda", "starry_night")])
+def test_without_a_style_the_first_is_fast_where_it_runs(provider, first):
+    from styletransfer.cli.webcam import _styles
+
+    assert _styles(None, provider)[0].stem == first
+
+
 def test_large_strokes_come_from_a_small_picture(webcam, clip):
     figures = SUMMARY.fullmatch(webcam(clip, "--headless", "--stroke", "2").out)
     assert (figures["size"], figures["worked"]) == ("96x64", "48x32")

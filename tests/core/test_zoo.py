@@ -28,6 +28,15 @@ def test_shipped_lists_the_styles_in_order(shelf):
     assert zoo.shipped()["great_wave"] == shelf / "great_wave.onnx"
 
 
+def test_a_live_view_on_a_cpu_begins_with_the_fastest_files(shelf, tiny_model):
+    for name in ("starry_night_int8", "great_wave_int8"):
+        shutil.copy(tiny_model, shelf / f"{name}.onnx")
+    fast, others = ["starry_night_int8", "great_wave_int8"], ["great_wave", "starry_night", "the_scream"]
+    assert [path.stem for path in zoo.shipped_for_live(on_cpu=True)] == fast + others
+    assert zoo.shipped_for_live(on_cpu=False)[0].stem == "starry_night"
+    assert sorted(zoo.shipped_for_live(on_cpu=False)) == sorted(zoo.shipped().values())
+
+
 @pytest.mark.parametrize("name", ["starry_night", "Starry Night", "starry-night", "starry_night.onnx"])
 def test_a_name_finds_its_style_however_it_is_written(shelf, name):
     assert zoo.resolve(name) == shelf / "starry_night.onnx"

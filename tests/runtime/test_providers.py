@@ -84,6 +84,24 @@ def fake(monkeypatch):
     return make
 
 
+@pytest.mark.parametrize(
+    ("offered", "provider", "is_cpu"),
+    [
+        (("cpu",), "auto", True),
+        (("cuda", "cpu"), "auto", False),
+        (("coreml", "cpu"), "auto", False),
+        (("tensorrt", "cpu"), "auto", True),  # auto never takes TensorRT
+        (("cuda", "cpu"), "cpu", True),
+        (("cuda", "cpu"), "openvino", True),
+        (("cuda", "cpu"), "cuda", False),
+    ],
+)
+def test_it_is_known_beforehand_whether_a_processor_will_run_it(fake, offered, provider, is_cpu):
+    runtime = fake(*offered)
+    assert providers.means_cpu(provider) is is_cpu
+    assert not runtime.asked, "no session was made for it"
+
+
 def test_available_names_what_is_offered(fake):
     fake("cuda", "cpu")
     assert available() == ["cpu", "cuda"]
