@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,7 @@ _EXPECTED = (
     "expected uint8 [N, H, W, 3] in and out (what `styletransfer train` writes) "
     "or float [1, 3, H, W] of 0..255 in and out (fast-neural-style)"
 )
+_BYTES_ORDER, _FLOATS_ORDER = (0, 1, 2, 3), (0, 2, 3, 1)  # which axes are N, H, W, C
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ def read_signature(session: Any, card: ModelCard | None, path: Path) -> Signatur
     is_bytes = picture.type == _BYTES
     if is_bytes != (result.type == _BYTES) or not (is_bytes or {picture.type, result.type} <= set(_FLOATS)):
         _refuse(path, session)
-    order = (0, 1, 2, 3) if is_bytes else (0, 2, 3, 1)  # to N, H, W, C
+    order = _BYTES_ORDER if is_bytes else _FLOATS_ORDER
+    if any(_is_other_layout(shape, is_bytes) for shape in (picture.shape, result.shape)):
+        _refuse_layout(path, picture, result, is_bytes)
     batch, height, width, channels = (picture.shape[axis] for axis in order)
     out_channels = result.shape[order[3]] if result.shape else 3
     if any(isinstance(count, int) and count != 3 for count in (channels, out_channels)):
@@ -157,6 +160,25 @@ def _refuse(path: Path, session: Any) -> None:
     gives = ", ".join(f"{value.type[7:-1]} {value.shape}" for value in session.get_outputs())
     text = f"takes {takes[:120]} and gives {gives[:120]}"
     raise ModelError(f"{path}: is no style network: it {text}; {_EXPECTED}")
+
+
+def _is_other_layout(shape: list[Any], is_bytes: bool) -> bool:
+    """Whether the three channels stand where the other kind of file has them.
+
+    A free size where the channels belong says nothing by itself: some files name no size at all.
+    """
+    if not shape:
+        return False
+    ours, others = (_BYTES_ORDER, _FLOATS_ORDER) if is_bytes else (_FLOATS_ORDER, _BYTES_ORDER)
+    return not isinstance(shape[ours[3]], int) and shape[others[3]] == 3
+
+
+def _refuse_layout(path: Path, picture: Any, result: Any, is_bytes: bool) -> NoReturn:
+    kind, wanted, place = ("uint8", "[N, H, W, 3]", "first") if is_bytes else ("float", "[1, 3, H, W]", "last")
+    raise ModelError(
+        f"{path}: has its channels {place}: it takes {picture.shape} and gives {result.shape}; a {kind} network "
+        f"must take and give {wanted}: export it in that order"
+    )
 
 
 def _fixed(size: Any) -> int | None:

@@ -167,6 +167,31 @@ def test_other_channels_types_and_inputs_are_refused(model):
         Stylizer(model([node("Add", ["x", "style"], ["y"])], more=[second]), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "out", "says"),
+    [
+        ("FLOAT", [1, "H", "W", 3], [1, "H", "W", 3], r"channels last: .* must take and give \[1, 3, H, W\]"),
+        ("FLOAT", FREE, [1, "H", "W", 3], r"channels last: .* must take and give \[1, 3, H, W\]"),
+        ("FLOAT", [1, None, None, 3], [None] * 4, r"channels last: .* float network"),
+        ("UINT8", [1, 3, "H", "W"], [1, 3, "H", "W"], r"channels first: .* uint8 network .* \[N, H, W, 3\]"),
+    ],
+)
+def test_channels_on_the_other_side_are_refused_not_read_as_a_size(model, kind, shape, out, says):
+    identity = [node("Identity", ["x"], ["y"])]
+    if shape is FREE:
+        identity = [node("Transpose", ["x"], ["y"], perm=[0, 2, 3, 1])]
+    with pytest.raises(ModelError, match=says) as caught:
+        Stylizer(model(identity, shape, out, kind), "cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [["N", "C", "H", "W"], [None] * 4, [1, 3, "H", 3], [1, 3, 64, "W"]])
+def test_a_file_that_names_no_size_or_only_some_runs(model, shape):
+    nodes, constants = inverting()
+    photo = make_photo(64, 3 if shape[3] == 3 else 80)
+    np.testing.assert_array_equal(Stylizer(model(nodes, shape, shape, **constants), "cpu")(photo), 255 - photo)
+
+
 def test_a_network_that_pools_its_picture_is_refused(model):
     fixed = model([node("GlobalAveragePool", ["x"], ["y"])], [1, 3, 64, 96], [1, 3, 1, 1])
     with pytest.raises(ModelError, match="a style network keeps the size of its picture"):
