@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _LONG_SEGMENTS = 20
 """From this many segments on a single clip is worth a journal, so that a killed run can go on."""
 
+_MOST_GROWTH = 100
+"""Brush strokes take more bytes than what they are painted over, and many times those of a recorded screen."""
+
 
 @dataclass
 class ClipPlan:
@@ -43,6 +46,7 @@ class _Facts:
     frames: int
     width: int
     height: int
+    size_bytes: int
     suffix: str
 
 
@@ -114,8 +118,9 @@ def _job(
     job = Job(clip.source, style, model, target, root, facts.frames, is_journaled, is_long and is_journaled)
     scale = options.size / max(facts.width, facts.height, 1) if options.size is not None else 1.0
     scale *= options.restorers.scale
-    bits_a_pixel = options.encoder.bits_a_pixel(target)
-    job.expected_bytes = int(facts.frames * facts.width * facts.height * scale**2 * bits_a_pixel / 8)
+    expected = facts.frames * facts.width * facts.height * scale**2 * options.encoder.bits_a_pixel(target) / 8
+    # A file can announce a length or a rate that it does not have: its own size is real.
+    job.expected_bytes = int(min(expected, _MOST_GROWTH * facts.size_bytes * max(1.0, scale**2)))
     return job
 
 
@@ -130,8 +135,8 @@ def _look_at(clip: Path, options: ClipOptions) -> _Facts:
     with open_container(clip) as container:
         stream = first_video(container, clip)
         frames, context = announced_frames(container, stream), stream.codec_context
-        width, height = context.width, context.height
-    return _Facts(frames, width, height, _suffix(clip, options))
+        width, height, size_bytes = context.width, context.height, container.size
+    return _Facts(frames, width, height, size_bytes, _suffix(clip, options))
 
 
 def _suffix(clip: Path, options: ClipOptions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import av.error
 from av.stream import Disposition
 
 from styletransfer.core.errors import InputError
+from styletransfer.media.format import DEFAULT_RATE
 
 if TYPE_CHECKING:
     from av.codec.hwaccel import HWAccel
@@ -23,6 +25,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes that a folder is searched for. A file that is named itself may have any."""
 
+_MOST_FPS = 300
 _OPEN_TIMEOUT_S = 6.0
 _READ_TIMEOUT_S = 3.0
 _NO_VIDEO_FORMATS = frozenset({"tty", "ansi"})  # FFmpeg draws text files as terminal screens
@@ -97,8 +100,20 @@ def is_cover(stream: Stream) -> bool:
 def announced_frames(container: InputContainer, stream: VideoStream) -> int:
     """How many frames the file says it has, 0 where it does not say."""
     if not stream.frames and container.duration and stream.average_rate:
-        return round(container.duration / 1_000_000 * stream.average_rate)
+        return round(container.duration / 1_000_000 * frame_rate(stream))
     return int(stream.frames)
+
+
+def frame_rate(stream: VideoStream) -> Fraction:
+    """Frames a second, on average, as far as the file knows it.
+
+    Some files give the ticks of their clock as their rate: raw DV 60,000, Matroska with a varying rate 1,000. What
+    FFmpeg finds in the first frames is nearer the truth then; real rates above 300 agree with it.
+    """
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if average and guessed and guessed < average and average > _MOST_FPS:
+        return guessed
+    return average or guessed or DEFAULT_RATE
 
 
 def _decoding_on(device: str) -> HWAccel | None:

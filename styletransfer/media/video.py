@@ -19,9 +19,8 @@ import av.error
 from styletransfer.core.errors import InputError, SettingsError
 from styletransfer.core.frames import Frame
 from styletransfer.media.convert import Deinterlacer, RgbConverter
-from styletransfer.media.format import DEFAULT_RATE
 from styletransfer.media.holes import Hole, find_holes, has_long_step
-from styletransfer.media.opening import VIDEO_SUFFIXES, announced_frames, first_video, open_container
+from styletransfer.media.opening import VIDEO_SUFFIXES, announced_frames, first_video, frame_rate, open_container
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -93,8 +92,7 @@ class VideoReader:
         first = self._open()
         try:
             self._to_rgb = RgbConverter(first, longer_side)
-            rate = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
-            self.format = self._to_rgb.describe(first, self._stream, rate)
+            self.format = self._to_rgb.describe(first, self._stream, frame_rate(self._stream))
         except BaseException:
             self._container.close()
             raise

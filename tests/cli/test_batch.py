@@ -409,3 +409,12 @@ def test_a_clip_goes_into_a_file(video, folder, tmp_path, monkeypatch, output):
     outcome = video(folder / "short.mkv", "-o", output)
     assert outcome.status == 1 and "name a file or a folder with -o" in outcome.errors[0]
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_file_that_announces_far_more_than_it_holds_is_not_refused(video, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, 60_000_000))
+    pts = [*range(10), 250_000_000]  # a stray time stamp: four months
+    clip = make_clip(tmp_path / "far.mkv", pts=pts, rate=Fraction(25), sound=())
+    outcome = video(clip, "-o", tmp_path / "out.mkv")
+    assert outcome.status == 0, outcome.err

@@ -75,6 +75,31 @@ def test_a_variable_frame_rate_is_kept(tmp_path):
     assert_same_timing(look_at(source), after, constant=False)
 
 
+def test_a_rate_that_is_only_the_clock_s_is_not_believed(tmp_path):
+    minutes = [minute * 60_000 for minute in range(20)]  # a camera that takes a frame a minute, clock of 1 ms
+    source = make_clip(tmp_path / "in.mkv", pts=minutes, rate=Fraction(1000), sound=())
+    with VideoReader(source) as reader:
+        assert 18 <= reader.frames <= 22
+        assert reader.format.rate < 1
+    assert copy(source, tmp_path / "out.mkv") == []
+    assert_same_timing(look_at(source), look_at(tmp_path / "out.mkv"), constant=False)
+
+
+@pytest.mark.skipif(not has_encoder("dvvideo"), reason="this PyAV does not write DV")
+def test_raw_dv_fits_into_mp4(tmp_path):
+    source = make_clip(tmp_path / "in.dv", size=(720, 576), rate=Fraction(25), pts=range(3), codec="dvvideo", sound=())
+    with VideoReader(source) as reader:
+        assert (reader.frames, reader.format.rate) == (3, 25)
+    copy(source, tmp_path / "out.mp4")
+    assert look_at(tmp_path / "out.mp4").times == look_at(source).times
+
+
+def test_a_high_rate_that_is_real_is_kept(tmp_path):
+    source = make_clip(tmp_path / "in.mp4", rate=Fraction(999), sound=())
+    with VideoReader(source) as reader:
+        assert (reader.frames, reader.format.rate) == (12, 999)
+
+
 def test_a_late_start_of_one_stream_is_kept(tmp_path):
     late_picture = make_clip(tmp_path / "a.mp4", pts=range(15, 25), rate=Fraction(30))
     late_sound = make_clip(tmp_path / "b.mp4", sound_delay=Fraction(1, 2))
