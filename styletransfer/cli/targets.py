@@ -126,6 +126,7 @@ def find(
 
     Raises:
         InputError: nothing there, or it cannot be looked at.
+        OutputError: the results would go among the inputs, and be inputs of the next run.
     """
     if not text:  # Path("") is the current folder, which an unset variable in a script does not mean
         raise InputError("an input is an empty name; name a file or a folder (. is the current one)")
@@ -140,6 +141,11 @@ def find(
         return [Found(path, Path(path.name), path.parent)]
     tree = real_path(path)
     results = tree.parent / f"{tree.name}-{label}"
+    if output is not None and real_path(output) == tree:
+        raise OutputError(
+            f"{output}: is the folder of the inputs, and the next run would take the results for some; "
+            f"choose another with -o, or leave it out for {results}"
+        )
     inside = [file for file in _walk(path, output, on_unreadable) if file.suffix.lower() in suffixes]
     if not inside:
         known = ", ".join(sorted(suffixes))
@@ -159,7 +165,7 @@ def _walk(folder: Path, output: Path | None, on_unreadable: Callable[[InputError
     own_results = real_path(output) if output is not None else None
     for parent, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if own_results is not None and own_results != real_path(folder) and real_path(Path(parent)) == own_results:
+        if own_results is not None and real_path(Path(parent)) == own_results:
             folders.clear()
         else:
             visible = (Path(parent) / name for name in sorted(files) if not name.startswith("."))

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from clips import look_at, make_clip, picture
+from PIL import Image
 
 
 @pytest.fixture
@@ -122,6 +123,21 @@ def test_two_clips_of_one_name_get_two_results(video, tmp_path):
         make_clip(tmp_path / folder / "x.mp4", pts=range(2))
     assert video(tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4", "-o", tmp_path / "out").status == 0
     assert names(tmp_path / "out") == ["x-tiny.mp4", "x.mp4"]
+
+
+@pytest.mark.parametrize("command", ["video", "stylize"])
+def test_results_do_not_go_among_the_inputs(cli, tiny_model, tmp_path, monkeypatch, command):
+    (tmp_path / "r").mkdir()
+    make_clip(tmp_path / "r" / "a.mp4", pts=range(2))
+    Image.fromarray(picture(0, 64, 48)).save(tmp_path / "r" / "a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "r")
+    monkeypatch.chdir(tmp_path / "r")
+    for output in (tmp_path / "r", ".", tmp_path / "link"):
+        outcome = cli(command, "-m", tiny_model, tmp_path / "r", "-o", output)
+        assert outcome.status == 1
+        assert len(outcome.errors) == 1 and "is the folder of the inputs" in outcome.errors[0]
+        assert outcome.errors[0].endswith(f"leave it out for {tmp_path / 'r-tiny'}")
+    assert names(tmp_path / "r") == ["a.mp4", "a.png"]
 
 
 def test_an_input_is_never_overwritten(video, clip, tmp_path):
