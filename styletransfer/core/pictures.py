@@ -1,15 +1,11 @@
 """Pictures in and out: any file that Pillow reads becomes RGB bytes, and goes back the way it came."""
 
-# A few lines over 300: reading and writing share what a Picture keeps, and read better side by side.
-
 from __future__ import annotations
 
 import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +16,9 @@ from PIL import Image, JpegImagePlugin
 
 from styletransfer.core.colour import to_rgb
 from styletransfer.core.errors import InputError, OutputError
+from styletransfer.core.exif import exif_for_tiff, read_exif, turn_of
 from styletransfer.core.files import write_bytes
+from styletransfer.core.picture_files import open_picture
 
 Frame = npt.NDArray[np.uint8]
 
@@ -38,31 +36,12 @@ PICTURE_SUFFIXES: frozenset[str] = frozenset(FORMATS) | {".pgm", ".pbm", ".pnm",
 WITH_ALPHA = frozenset({"PNG", "WEBP", "TIFF", "AVIF", "JPEG2000", "GIF", "TGA"})
 """Formats that keep transparency; in the others it is laid on white."""
 
-MAX_PIXELS = 178_956_970
-"""Larger pictures are refused before they are decoded: Pillow's own limit against decompression bombs."""
-
-MAX_BYTES = 2**31
-"""Larger files are refused before they are read."""
-
-# Pillow reads more than these, but through helpers (Ghostscript) or as small previews (icons, fonts).
-_READABLE = {*FORMATS.values(), "MPO", "DIB", "QOI", "PCX", "SGI", "PSD", "ICO", "HEIF"}
 _WITH_METADATA = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF"}
 _WITH_ICC = _WITH_METADATA | {"JPEG2000"}
 _QUALITY = {"JPEG": 92, "WEBP": 90, "AVIF": 80}
-_ORIENTATION = 0x0112
-# What a TIFF says of the picture rather than of its own storage: description, make, model, software, date, artist,
-# host, copyright, EXIF and GPS folders, Windows' title to subject. The rest describes pixels that are gone.
-_TIFF_KEEPS = {0x10E, 0x10F, 0x110, 0x131, 0x132, 0x13B, 0x13C, 0x8298, 0x8769, 0x8825, *range(0x9C9B, 0x9CA0)}
 _JPEG_SIDE = 65_500  # pixels, libjpeg's limit
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# What goes along with the pixels, what a result would miss most first.
+_EXTRAS = ("icc_profile", "dpi", "jpeg_qtables", "exif")
 
 
 @dataclass(frozen=True)
@@ -104,11 +83,11 @@ def load_picture(source: Path | BinaryIO, longest: int | None = None, name: str 
         name: what messages call the picture; by default the path.
 
     Raises:
-        InputError: missing, empty, damaged, too large (``MAX_PIXELS``) or no picture.
+        InputError: missing, empty, damaged, too large (``picture_files.MAX_PIXELS``) or no picture.
     """
     name = name or (str(source) if isinstance(source, Path) else "the stream")
     # Pillow warns of half its limit, and of odd metadata: neither is the user's business.
-    with warnings.catch_warnings(action="ignore"), _open(source, name) as image:
+    with warnings.catch_warnings(action="ignore"), open_picture(source, name) as image:
         size_wh = None if longest is None else fit_size(image.size, longest)
         if longest is not None and image.format == "JPEG":
             image.draft(image.mode, (2 * longest, 2 * longest))  # decodes at a fraction of a huge size
@@ -179,46 +158,8 @@ def fit_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size_wh[0] * factor)), max(1, round(size_wh[1] * factor))
 
 
-@contextmanager
-def _open(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
-    if isinstance(source, Path) and source.is_dir():
-        raise InputError(f"{name}: is a folder, a picture file is needed")
-    if isinstance(source, Path) and (source.is_char_device() or source.is_block_device()):
-        raise InputError(f"{name}: is a device, a picture file is needed")
-    try:
-        if isinstance(source, Path) and source.exists() and source.stat().st_size > MAX_BYTES:
-            raise InputError(f"{name}: is larger than {MAX_BYTES:,} bytes, which no picture read here is")
-        data = source.read_bytes() if isinstance(source, Path) else source.read()
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
-    if not data:
-        raise InputError(f"{name}: the file is empty")
-    Image.init()
-    formats = [readable for readable in Image.OPEN if readable in _READABLE]
-    try:
-        image = Image.open(io.BytesIO(data), formats=formats)
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels; make it smaller first") from error
-    except Exception as error:  # as above: damaged headers raise everything from SyntaxError to struct.error
-        raise InputError(f"{name}: {_no_picture(data)}") from error
-    with image:
-        yield image
-
-
-def _no_picture(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "HEIC pictures cannot be read here; convert it to JPEG or PNG first"
-    if data[4:12] in (b"ftypavif", b"ftypavis") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return "the picture is damaged or cut short; fetch it again"
-    if data[4:8] == b"ftyp" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
-        return "is no picture but looks like a video; use `styletransfer video`"
-    return "is no picture that can be read (JPEG, PNG, WebP, TIFF, AVIF, BMP, GIF, ... are)"
-
-
 def _to_picture(image: Image.Image, size_wh: tuple[int, int] | None) -> Picture:
-    exif, turn = _exif(image)
+    turn = turn_of(image)
     rgb, alpha = to_rgb(image)
     planes = [rgb] if alpha is None else [rgb, alpha]
     if size_wh is not None:
@@ -233,41 +174,13 @@ def _to_picture(image: Image.Image, size_wh: tuple[int, int] | None) -> Picture:
         frame_hwc=np.array(planes[0]),
         alpha_hw=None if alpha is None else np.array(planes[1]),
         icc_profile=profile if is_rgb_profile else None,
-        exif=exif,
+        exif=read_exif(image),
         format="JPEG" if image.format == "MPO" else image.format,
         jpeg_qtables=dict(image.quantization) if is_colour_jpeg else None,  # type: ignore[attr-defined]
         jpeg_subsampling=sampling if sampling >= 0 else None,
         dpi=_dpi(image),
         has_more_frames=_has_more_frames(image),
     )
-
-
-def _exif(image: Image.Image) -> tuple[bytes | None, Image.Transpose | None]:
-    turn = None
-    try:
-        exif = image.getexif()
-        turn = _TURNS.get(exif.pop(_ORIENTATION, 1))
-        if image.format == "TIFF":  # here the "EXIF" is the file's whole directory
-            for tag in set(exif) - _TIFF_KEEPS:
-                del exif[tag]
-        return _exif_bytes(exif), turn
-    except Exception:  # damaged EXIF is no reason to refuse the picture
-        return None, turn
-
-
-def _exif_bytes(exif: Image.Exif) -> bytes | None:
-    """All that can be written of it: a tag of an odd type is left out, the others stay."""
-    with contextlib.suppress(Exception):
-        return exif.tobytes() if len(exif) else None
-    tags = dict(exif)
-    exif.clear()
-    for tag, value in tags.items():
-        exif[tag] = value
-        try:
-            exif.tobytes()
-        except Exception:
-            del exif[tag]
-    return exif.tobytes() if len(exif) else None
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -296,13 +209,24 @@ def _encode(picture: Picture, format: str, quality: int | None, name: str) -> by
     try:
         try:
             return _to_bytes(image, format, _options(picture, format, quality))
-        except (OSError, ValueError):
-            # EXIF too long, tables that only a decoder accepts: the picture matters more.
-            plain = replace(picture, exif=None, jpeg_qtables=None, icc_profile=None, dpi=None)
-            return _to_bytes(image, format, _options(plain, format, quality))
+        except Exception:  # EXIF too long, tables that only a decoder accepts: the picture matters more
+            return _with_what_fits(image, picture, format, quality)
     except Exception as error:
         size = f"{image.width}×{image.height}"
         raise OutputError(f"{name}: {size} cannot be written as {format} ({error}); choose .png or --size") from error
+
+
+def _with_what_fits(image: Image.Image, picture: Picture, format: str, quality: int | None) -> bytes:
+    """The picture with those of its extras that the format takes: one by one, the most important first."""
+    kept = replace(picture, icc_profile=None, dpi=None, jpeg_qtables=None, exif=None)
+    data = _to_bytes(image, format, _options(kept, format, quality))
+    for extra in _EXTRAS:
+        value = getattr(picture, extra)
+        if value is not None:
+            more = replace(kept, **{extra: value})
+            with contextlib.suppress(Exception):
+                data, kept = _to_bytes(image, format, _options(more, format, quality)), more
+    return data
 
 
 def _to_bytes(image: Image.Image, format: str, options: dict[str, Any]) -> bytes:
@@ -321,11 +245,15 @@ def _options(picture: Picture, format: str, quality: int | None) -> dict[str, An
             options["subsampling"] = picture.jpeg_subsampling
     elif format in _QUALITY:
         options["quality"] = _QUALITY[format] if quality is None else quality
-    if format == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
     if picture.icc_profile and format in _WITH_ICC:
         options["icc_profile"] = picture.icc_profile
-    if picture.exif and format in _WITH_METADATA:
+    if format == "TIFF":
+        exif, has_folders = exif_for_tiff(picture.exif) if picture.exif else (None, False)
+        if exif:
+            options["exif"] = exif
+        if not has_folders:  # libtiff, which compresses, cannot write them
+            options["compression"] = "tiff_adobe_deflate"
+    elif picture.exif and format in _WITH_METADATA:
         options["exif"] = picture.exif
     if picture.dpi and format in {"JPEG", "PNG", "TIFF", "BMP"}:
         options["dpi"] = picture.dpi

@@ -11,14 +11,8 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from styletransfer.core.errors import InputError, OutputError
-from styletransfer.core.pictures import (
-    MAX_PIXELS,
-    Picture,
-    fit_size,
-    load_picture,
-    resize_frame,
-    save_picture,
-)
+from styletransfer.core.picture_files import MAX_PIXELS
+from styletransfer.core.pictures import Picture, fit_size, load_picture, resize_frame, save_picture
 
 
 def stored(image: Image.Image, format: str = "PNG", **options) -> io.BytesIO:
@@ -360,10 +354,48 @@ def test_what_a_format_cannot_hold_is_one_line_and_leaves_nothing(tmp_path, capf
     assert capfd.readouterr().err == ""  # libjpeg prints lines of its own
 
 
-def test_exif_that_is_too_long_is_dropped_rather_than_the_picture(tmp_path, photo):
-    picture = Picture(photo, exif=b"Exif\0\0" + b"x" * 70_000)
-    save_picture(picture, tmp_path / "out.jpg")
-    assert load_picture(tmp_path / "out.jpg").frame_hwc.shape == photo.shape
+def camera_exif(source: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    if source != "TIFF":
+        exif[0x0100], exif[0x0103] = 4000, 6  # a camera's own width and compression, which are not the result's
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    exif.get_ifd(0x8769)[0x927C] = b"\1\2\3" * 50  # MakerNote
+    exif.get_ifd(0x8769)[0xA005] = {1: "R98"}
+    exif.get_ifd(0x8825)[2] = (47.0, 22.0, 8.5)
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_cameras_exif_goes_into_every_format_that_holds_it(photo, source, format, capfd):
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without it")
+    picture = load_picture(stored(Image.fromarray(photo), source, exif=camera_exif(source)))
+    out = io.BytesIO()
+    save_picture(picture, out, format)
+    out.seek(0)
+    written = Image.open(out)
+    kept = written.getexif()
+    assert kept[0x010F] == "Maker"
+    assert kept.get_ifd(0x8769)[0x9003] == "2020:01:01 00:00:00"
+    assert kept.get_ifd(0x8825)[2] == (47.0, 22.0, 8.5)
+    assert kept.get_ifd(0xA005) == {1: "R98"} or source == "TIFF"  # where Pillow, as used above, loses it
+    assert np.abs(np.asarray(written, dtype=int) - picture.frame_hwc).mean() < 8
+    assert capfd.readouterr().err == ""  # libtiff prints lines of its own
+
+
+def test_exif_that_is_too_long_is_dropped_and_nothing_else(photo):
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    source = stored(Image.fromarray(photo), "JPEG", quality=35, dpi=(240, 240), icc_profile=profile())
+    picture = replace(load_picture(source), exif=exif.tobytes())
+    out = io.BytesIO()
+    save_picture(picture, out, "JPEG")
+    written = Image.open(out)
+    assert not written.getexif()
+    assert written.info["icc_profile"] == profile() and written.info["dpi"] == (240, 240)
+    assert written.quantization == Image.open(source).quantization
 
 
 def test_a_failed_write_keeps_the_older_file(tmp_path, photo, monkeypatch):
