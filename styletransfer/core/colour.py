@@ -14,6 +14,9 @@ _XYZ = np.array(
 )
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # CIE 15:2004
 
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """A loaded picture of any mode as 8-bit ``RGB``, and its opacity as ``L`` where it has one.
@@ -27,9 +30,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("L", "LA", "1") else "RGBA")
         alpha = image.getchannel("A")
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) else b""
-    space = profile[16:20]
+    profile, space = _profile(image)
     opaque = image.convert(image.mode[:-1]) if alpha is not None else image
     if (opaque.mode, space) in (("CMYK", b"CMYK"), ("L", b"GRAY")):
         # Such a profile must not be attached to RGB: the colours are taken through it instead.
@@ -42,17 +43,37 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return opaque.convert("RGB"), alpha
 
 
+def rgb_profile(image: Image.Image) -> bytes | None:
+    """The colour profile that still holds of what :func:`to_rgb` makes; None where there is none, or none of RGB."""
+    profile, space = _profile(image)
+    return profile if space == b"RGB " else None
+
+
+def _profile(image: Image.Image) -> tuple[bytes, bytes]:
+    """A picture's colour profile and the colour space that it names, both empty where there is none."""
+    profile = image.info.get("icc_profile")
+    profile = profile if isinstance(profile, bytes) else b""
+    return profile, profile[16:20]
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, 32 bits or float as 8 bits; Pillow's own conversion would clip at 255."""
-    levels = np.nan_to_num(np.asarray(image).astype(np.float32))
+    tags = getattr(image, "tag_v2", {})  # of a TIFF, whose numbers Pillow gives as they are
+    stored = np.asarray(image)
+    if image.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)) == (_UNSIGNED,):
+        stored = stored.view(np.uint32)
+    levels = np.nan_to_num(stored.astype(np.float32))
     top = float(levels.max(initial=0.0))
     if image.mode == "F" and top <= 1.0:
         white = 1.0
     elif image.mode in ("F", "I") and top <= 255.0:
         white = 255.0
+    elif image.mode.startswith("I;16") and tags.get(_BITS) == (12,):
+        white = 4095.0
     else:
         white = 65535.0 if top <= 65535.0 else top
-    return Image.fromarray((levels * (255.0 / white) + 0.5).clip(0, 255).astype(np.uint8))
+    grey = (levels * (255.0 / white) + 0.5).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
 
 
 def luminance(frame_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from styletransfer.core.errors import InputError
 
@@ -23,6 +24,9 @@ _READABLE = {
     *("JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB"),
     *("PPM", "TGA", "QOI", "PCX", "SGI", "PSD", "ICO"),
 }
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
+_Tags = TiffImagePlugin.ImageFileDirectory_v2
 
 
 @contextmanager
@@ -46,6 +50,10 @@ def open_picture(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     except Exception as error:  # damaged headers raise everything from SyntaxError to struct.error
         raise InputError(f"{name}: {_no_picture(data)}") from error
     with image:
+        if image.format == "PNG" and not _is_sound_png(data):
+            raise InputError(f"{name}: the picture is damaged (the checksum of its pixels is wrong); fetch it again")
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_misread(image):
+            raise InputError(f"{name}: {_unsupported(image.tag_v2)}")
         yield image
 
 
@@ -72,6 +80,58 @@ def _no_picture(data: bytes) -> str:
         return "HEIC pictures cannot be read here; convert it to JPEG or PNG first"
     if data[4:12] in (b"ftypavif", b"ftypavis") or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
         return "the picture is damaged or cut short; fetch it again"
+    if data[:4] in _TIFF_STARTS:
+        tags = _read_whole_tiff(data)
+        return "the picture is damaged or cut short; fetch it again" if tags is None else _unsupported(tags)
     if data[4:8] == b"ftyp" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
         return "is no picture but looks like a video; use `styletransfer video`"
     return "is no picture that can be read (JPEG, PNG, WebP, TIFF, AVIF, BMP, GIF, ... are)"
+
+
+def _is_sound_png(data: bytes) -> bool:
+    """Whether the checksums of a PNG's pixels are right: Pillow does not look at them, and decodes into anything.
+
+    A file that is cut short is left to the decoder, which says so.
+    """
+    view, at = memoryview(data), 8
+    while at + 12 <= len(data) and (kind := data[at + 4 : at + 8]) != b"IEND":
+        end = at + 8 + int.from_bytes(view[at : at + 4])
+        is_whole = kind == b"IDAT" and end + 4 <= len(data)
+        if is_whole and zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return False
+        at = end + 4
+    return True
+
+
+def _is_misread(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether Pillow takes the bytes of deeper planes for pixels of 8 bits, as it does where they are not packed."""
+    tags = image.tag_v2
+    are_planes = (
+        tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) > 1
+    )
+    is_raw = bool(image.tile) and image.tile[0][0] == "raw"
+    return are_planes and is_raw and set(tags.get(TiffImagePlugin.BITSPERSAMPLE, ())) != {8}
+
+
+def _unsupported(tags: _Tags) -> str:
+    bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    channels = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    kind = {2: " signed", 3: " float"}.get(max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))), "")
+    kind += ", planes apart" * (tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2)
+    return f"TIFF of this kind ({channels} × {bits}-bit{kind}) is not supported; save it as PNG or 8-bit RGB TIFF first"
+
+
+def _read_whole_tiff(data: bytes) -> _Tags | None:
+    """The first directory of a TIFF that Pillow does not open; None where it, or pixels of it, are not all there."""
+    try:
+        file = io.BytesIO(data)
+        tags = _Tags(file.read(16 if data[2:3] == b"+" or data[3:4] == b"+" else 8))
+        file.seek(tags.next)
+        tags.load(file)
+        starts = tags.get(TiffImagePlugin.STRIPOFFSETS) or tags[TiffImagePlugin.TILEOFFSETS]
+        sizes = tags.get(TiffImagePlugin.STRIPBYTECOUNTS) or tags[TiffImagePlugin.TILEBYTECOUNTS]
+        _unsupported(tags)
+        is_whole = all(start + size <= len(data) for start, size in zip(starts, sizes, strict=True))
+        return tags if is_whole and tags[TiffImagePlugin.IMAGEWIDTH] * tags[TiffImagePlugin.IMAGELENGTH] else None
+    except Exception:  # a damaged directory raises everything, as above
+        return None

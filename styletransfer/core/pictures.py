@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
-from styletransfer.core.colour import to_rgb
+from styletransfer.core.colour import rgb_profile, to_rgb
 from styletransfer.core.errors import InputError, OutputError
 from styletransfer.core.exif import exif_for_tiff, read_exif, turn_of
 from styletransfer.core.files import write_bytes
@@ -166,14 +166,12 @@ def _to_picture(image: Image.Image, size_wh: tuple[int, int] | None) -> Picture:
         planes = [plane.resize(size_wh, Image.Resampling.LANCZOS, reducing_gap=3.0) for plane in planes]
     if turn is not None:
         planes = [plane.transpose(turn) for plane in planes]
-    profile = image.info.get("icc_profile")
-    is_rgb_profile = isinstance(profile, bytes) and profile[16:20] == b"RGB "
     is_colour_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode == "RGB"
     sampling = JpegImagePlugin.get_sampling(image) if is_colour_jpeg else -1
     return Picture(
         frame_hwc=np.array(planes[0]),
         alpha_hw=None if alpha is None else np.array(planes[1]),
-        icc_profile=profile if is_rgb_profile else None,
+        icc_profile=rgb_profile(image),
         exif=read_exif(image),
         format="JPEG" if image.format == "MPO" else image.format,
         jpeg_qtables=dict(image.quantization) if is_colour_jpeg else None,  # type: ignore[attr-defined]

@@ -57,28 +57,72 @@ def test_16_bit_grey_is_scaled_not_clipped():
         np.testing.assert_allclose(picture.frame_hwc[..., 1], levels / 257, atol=0.51)
 
 
+def tiff(planes: list[np.ndarray], photometric: int = 1, bits: int = 0, form: int = 1, order: str = "<") -> bytes:
+    """A TIFF of one strip a plane, as Pillow does not write it: pixels ``[H, W]`` or ``[H, W, C]``, packed as given."""
+    height, width, *packed = planes[0].shape
+    channels = packed[0] if packed else len(planes)
+    strips = [np.ascontiguousarray(plane).astype(plane.dtype.newbyteorder(order)).tobytes() for plane in planes]
+    starts = [8 + sum(map(len, strips[:index])) for index in range(len(strips))]
+    bits = bits or planes[0].dtype.itemsize * 8
+    width = width * planes[0].dtype.itemsize * 8 // bits
+    tags = {
+        256: ("I", [width]), 257: ("I", [height]), 258: ("H", [bits] * channels), 259: ("H", [1]),
+        262: ("H", [photometric]), 273: ("I", starts), 277: ("H", [channels]), 278: ("I", [height]),
+        279: ("I", list(map(len, strips))), 284: ("H", [1 if len(planes) == 1 else 2]), 339: ("H", [form] * channels),
+    }  # fmt: skip
+    body = b"".join(strips)
+    directory, more = struct.pack(order + "H", len(tags)), b""
+    after = 8 + len(body) + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in tags.items():
+        stored = struct.pack(f"{order}{len(values)}{kind}", *values)
+        directory += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[kind], len(values))
+        directory += stored.ljust(4, b"\0") if len(stored) <= 4 else struct.pack(order + "I", after + len(more))
+        more += stored if len(stored) > 4 else b""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(order + "I", 8 + len(body)) + body + directory + b"\0" * 4 + more
+
+
 def test_big_endian_16_bit_tiff_is_read_in_the_right_order():
     levels = np.array([[0, 257, 25700, 65535]], np.uint16)
-    tags = [
-        (256, 3, 4),
-        (257, 3, 1),
-        (258, 3, 16),
-        (259, 3, 1),
-        (262, 3, 1),
-        (273, 4, 0),
-        (278, 3, 1),
-        (279, 4, 8),
-    ]
-    body = struct.pack(">H", len(tags))
-    start = 8 + 2 + 12 * len(tags) + 4
-    for tag, kind, value in tags:
-        value = start if tag == 273 else value  # noqa: PLW2901
-        body += struct.pack(">HHI", tag, kind, 1) + (
-            struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
-        )
-    file = b"MM\0*" + struct.pack(">I", 8) + body + b"\0" * 4 + levels.astype(">u2").tobytes()
-    picture = load_picture(io.BytesIO(file))
+    picture = load_picture(io.BytesIO(tiff([levels], order=">")))
     assert picture.frame_hwc[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+def test_grey_tiffs_whose_white_is_zero_are_no_negatives():
+    for levels in (np.array([[65535, 65278, 39835, 0]], np.uint16), np.array([[255, 254, 155, 0]], np.uint8)):
+        picture = load_picture(io.BytesIO(tiff([levels], photometric=0)))
+        assert picture.frame_hwc[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+def test_unsigned_32_bit_grey_is_not_read_as_signed():
+    levels = np.array([[0, 257, 25700, 65535]], np.uint32) * 65537
+    picture = load_picture(io.BytesIO(tiff([levels])))
+    assert picture.frame_hwc[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+def test_12_bit_grey_reaches_white():
+    packed = np.array([[0x00, 0x0F, 0xFF, 0x80, 0x08, 0x00]], np.uint8)  # 0, 4095, 2048, 2048
+    picture = load_picture(io.BytesIO(tiff([packed], bits=12)))
+    assert picture.frame_hwc[0, :, 0].tolist() == [0, 255, 128, 128]
+
+
+def test_a_tiff_of_an_unsupported_kind_is_called_that(photo):
+    deep = photo.astype(np.uint16) * 257
+    cases = {
+        "3 × 16-bit, planes apart": [deep[..., channel] for channel in range(3)],
+        "3 × 32-bit float": [photo.astype(np.float32)],
+        "2 × 16-bit": [deep[..., :2]],
+    }
+    for kind, planes in cases.items():
+        file = tiff(planes, 1 if kind[0] == "2" else 2, form=3 if "float" in kind else 1)
+        with pytest.raises(InputError, match=rf"\({kind}\) is not supported; save it as PNG"):
+            load_picture(io.BytesIO(file))
+        with pytest.raises(InputError, match=r"damaged or cut short|is not supported"):
+            load_picture(io.BytesIO(file[: len(file) // 2]))
+    packed = load_picture(io.BytesIO(tiff([deep], 2)))
+    apart = load_picture(io.BytesIO(tiff([photo[..., channel] for channel in range(3)], 2)))
+    np.testing.assert_array_equal(packed.frame_hwc, photo)
+    np.testing.assert_array_equal(apart.frame_hwc, photo)
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0])
@@ -252,6 +296,15 @@ def test_a_cut_short_file_is_refused_whatever_is_missing(tmp_path, photo, format
         with pytest.raises(InputError, match=r"damaged or cut short|is no picture") as caught:
             load_picture(path)
         assert "video" not in str(caught.value)
+
+
+def test_a_png_whose_pixels_fail_their_checksum_is_damaged(photo):
+    whole = bytearray(stored(Image.fromarray(photo)).getvalue())
+    whole[len(whole) // 2] ^= 255
+    with pytest.raises(InputError, match="damaged"):
+        load_picture(io.BytesIO(whole))
+    behind = stored(Image.fromarray(photo)).getvalue() + b"what some programs leave behind the end"
+    np.testing.assert_array_equal(load_picture(io.BytesIO(behind)).frame_hwc, photo)
 
 
 def test_random_damage_never_escapes_as_another_error(photo):
