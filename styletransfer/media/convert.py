@@ -44,14 +44,16 @@ class RgbConverter:
 
     Attributes:
         note: what of the clip 8-bit pictures cannot hold, as it completes "the clip is ..."; empty for most.
+        other_wh: size of the first frame so far that has another size than ``source_wh``, that of the clip's first.
     """
 
     def __init__(self, first: VideoFrame, longer_side: int | None) -> None:
         self.turn = Turn.of(first)
-        self._source_wh = (first.width, first.height)
+        self.source_wh = (first.width, first.height)
+        self.other_wh: tuple[int, int] | None = None
         self._resized = longer_side is not None
-        self._scaled_wh = scaled_size(self._source_wh, longer_side)
-        self._matrix = colour_matrix(int(first.colorspace), self._source_wh)
+        self._scaled_wh = scaled_size(self.source_wh, longer_side)
+        self._matrix = colour_matrix(int(first.colorspace), self.source_wh)
         self._reformatter = VideoReformatter()
         transfer = int(first.color_trc)
         self._tone_map = hdr.ToneMap(transfer) if transfer in hdr.NAMES else None
@@ -66,7 +68,10 @@ class RgbConverter:
     def __call__(self, decoded: VideoFrame) -> NDArray[np.uint8]:
         """RGB uint8 ``[H, W, 3]``, upright, C-contiguous."""
         width, height = self._scaled_wh
-        same_size = (decoded.width, decoded.height) == self._scaled_wh
+        size_wh = (decoded.width, decoded.height)
+        if size_wh != self.source_wh:
+            self.other_wh = self.other_wh or size_wh
+        same_size = size_wh == self._scaled_wh
         rgb = self._reformatter.reformat(
             decoded,
             width=width,
@@ -87,7 +92,7 @@ class RgbConverter:
         if pixel <= 0:
             pixel = Fraction(1)
         # The scaled size is rounded to even numbers: let the shape of the pixels make up for it.
-        pixel *= Fraction(self._source_wh[0] * height, self._source_wh[1] * width)
+        pixel *= Fraction(self.source_wh[0] * height, self.source_wh[1] * width)
         if self.turn.transposed:
             width, height, pixel = height, width, 1 / pixel
         tag = int(first.colorspace)

@@ -61,7 +61,7 @@ class StreamCopy:
             elif stream.type == "attachment":  # fonts of the subtitles
                 self._attach(stream)
             elif stream.type == "video" and stream.index != shown.index:
-                self._add_cover(stream)
+                self._add_cover(stream, shown.index)
         with contextlib.suppress(av.error.FFmpegError, ValueError):
             output.set_chapters(source.chapters())
         wanted: list[Any] = [stream for stream in source.streams if stream.index in self._streams]
@@ -93,7 +93,7 @@ class StreamCopy:
         copy.disposition = stream.disposition
         self._streams[stream.index] = copy
 
-    def _add_cover(self, stream: Stream) -> None:
+    def _add_cover(self, stream: Stream, shown: int) -> None:
         """Copy a cover picture; another moving picture stays behind, with a word."""
         if is_cover(stream):
             if _holds(self._target.suffix.lower(), stream):
@@ -101,7 +101,7 @@ class StreamCopy:
                 copy.metadata.update(stream.metadata)
                 copy.disposition = stream.disposition
                 self._streams[stream.index] = copy
-        else:
+        elif stream.frames != 1 or stream.index > shown:  # the still that an animated picture begins with is no loss
             self._notes.append(f"{self._target}: the clip holds more than one moving picture; the first was taken")
 
     def _attach(self, stream: Any) -> None:

@@ -39,7 +39,7 @@ def open_container(source: Path | str, hwaccel: str = "") -> InputContainer:
         hwaccel: device that decodes the video; empty decodes on the CPU.
 
     Raises:
-        InputError: missing, empty, unreadable, or no media file.
+        InputError: missing, empty, a pipe, unreadable, or no media file.
     """
     if isinstance(source, str) and "://" in source:
         return _open_url(source)
@@ -47,6 +47,8 @@ def open_container(source: Path | str, hwaccel: str = "") -> InputContainer:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, not a video file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is a pipe or a device, and clips are read more than once; save it as a file")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
     except OSError as error:
@@ -76,20 +78,21 @@ def _open_url(url: str) -> InputContainer:
 
 
 def first_video(container: InputContainer, path: Path | str) -> VideoStream:
-    """The first video stream that is no cover picture.
+    """The first video stream that is no cover picture; the longest one where that is a still.
 
     Raises:
         InputError: there is none, or this PyAV build cannot decode it.
     """
-    for stream in container.streams.video:
-        if is_cover(stream):
-            continue
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video codec is not known to this PyAV build; convert it to H.264")
-        return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    held = f"only {' and '.join(kinds)}" if kinds else "nothing"
-    raise InputError(f"{path}: there is no video stream in it, {held}")
+    shown = [stream for stream in container.streams.video if not is_cover(stream)]
+    if not shown:
+        kinds = {"a cover picture" if is_cover(stream) else stream.type for stream in container.streams}
+        held = f"only {' and '.join(sorted(kinds))}" if kinds else "nothing"
+        raise InputError(f"{path}: there is no video stream in it, {held}")
+    # An animated AVIF begins with a still, for programs that show no more.
+    first = max(shown, key=lambda stream: stream.frames) if shown[0].frames == 1 else shown[0]
+    if first.codec_context is None:
+        raise InputError(f"{path}: its video codec is not known to this PyAV build; convert it to H.264")
+    return first
 
 
 def is_cover(stream: Stream) -> bool:

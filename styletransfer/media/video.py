@@ -4,6 +4,8 @@ Phones store portrait clips sideways with a display matrix beside them. The fram
 and the output carries no matrix, so the network sees them upright and every player shows them so.
 """
 
+# Longer than 300 lines: one reader, whose seeking and whose words about damage go by what it has read.
+
 from __future__ import annotations
 
 import collections
@@ -278,6 +280,9 @@ class VideoReader:
     def _report(self, frames: int, repaired: int, times_s: list[float]) -> None:
         if self._to_rgb.note:
             self.warnings.append(f"{self.path}: is {self._to_rgb.note}")
+        if self._to_rgb.other_wh:
+            first, other = (f"{width}x{height}" for width, height in (self._to_rgb.source_wh, self._to_rgb.other_wh))
+            self.warnings.append(f"{self.path}: goes on in {other} after {first}; all frames were scaled to one size")
         if self._deinterlacer.is_needed:
             self.warnings.append(f"{self.path}: is interlaced; whole pictures were made of its half pictures")
         holes, missing = find_holes(times_s), self._missing()
@@ -308,8 +313,8 @@ class VideoReader:
         duration_us, start_us = self._container.duration, self._container.start_time or 0
         if duration_us is None:
             return ""
-        end_s = (start_us + duration_us) / 1e6
         is_exact = "matroska" in self._container.format.name
+        end_s = (duration_us if is_exact else start_us + duration_us) / 1e6  # FFmpeg's Matroska says when it ends
         if self._end_s + (_EXACT_DURATION_TOLERANCE_S if is_exact else _DURATION_TOLERANCE_S) >= end_s:
             return ""
         return f"{self._end_s:.1f} of {end_s:.1f} seconds are there"

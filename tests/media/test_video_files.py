@@ -1,5 +1,6 @@
 import errno
 import io
+import os
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from clips import NTSC, look_at, make_clip, picture
-from PIL import Image
+from PIL import Image, features
 
 from styletransfer.core.errors import InputError, OutputError, SettingsError
 from styletransfer.core.frames import Frame
@@ -312,6 +314,42 @@ def test_all_that_is_wrong_with_a_recording_is_told(tmp_path):
     assert "a gap of" in warning and "cut off (" in warning and "readable frames were kept, in their places" in warning
 
 
+def late_clip(path):
+    """A clip of 12 s that starts at 60 s."""
+    return make_clip(path, size=(128, 96), pts=range(1500, 1800), rate=Fraction(25), sound=())
+
+
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4"])
+def test_a_clip_that_starts_late_is_whole(tmp_path, name):
+    source = late_clip(tmp_path / name)
+    assert copy(source, tmp_path / "out.mkv") == []
+    assert look_at(tmp_path / "out.mkv").times == look_at(source).times
+
+
+def test_a_clip_that_starts_late_and_is_cut_off_is_told(tmp_path):
+    data = late_clip(tmp_path / "in.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
+    (warning,) = copy(tmp_path / "cut.mkv", tmp_path / "out.mkv")
+    assert "cut off (6" in warning and "of 72.0 seconds are there" in warning
+
+
+def test_a_size_that_changes_on_the_way_is_told(tmp_path):
+    parts = [make_clip(tmp_path / f"{size[0]}.ts", size=size, sound=()) for size in ((96, 64), (64, 96))]
+    (tmp_path / "in.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    warnings = copy(tmp_path / "in.ts", tmp_path / "out.mp4")
+    assert len([line for line in warnings if "goes on in 64x96 after 96x64" in line]) == 1
+    assert {picture.shape for picture in look_at(tmp_path / "out.mp4").pictures} == {(64, 96, 3)}
+    assert not any("goes on in" in line for line in copy(parts[0], tmp_path / "out.mp4"))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow does not write AVIF")
+def test_an_animated_avif_is_a_clip(tmp_path):
+    first, *others = (Image.fromarray(picture(index, 64, 48)) for index in range(5))
+    first.save(tmp_path / "in.avif", save_all=True, append_images=others, duration=100)
+    assert copy(tmp_path / "in.avif", tmp_path / "out.mp4") == []
+    assert look_at(tmp_path / "out.mp4").times == [Fraction(index, 10) for index in range(5)]
+
+
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.mp4"])
 def test_a_photo_is_no_clip_whatever_it_is_called(tmp_path, name):
     Image.fromarray(picture(0, 64, 48)).save(tmp_path / name, "JPEG")
@@ -349,9 +387,32 @@ def sound_only(path):
             out.mux(packet)
 
 
-def picture_file(path):
-    from PIL import Image
+def sound_with_a_cover(path):
+    sound_only(path.with_name("sound.mp4"))
+    cover = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(cover, "JPEG")
+    with av.open(str(path.with_name("sound.mp4"))) as sound, av.open(str(path), "w") as out:
+        track = out.add_stream_from_template(sound.streams.audio[0])
+        still = out.add_stream("mjpeg", rate=1)
+        still.width, still.height, still.pix_fmt = 64, 48, "yuvj420p"
+        still.disposition = Disposition.attached_pic
+        out.start_encoding()
+        packet = av.Packet(cover.getvalue())
+        packet.stream, packet.pts, packet.dts, packet.time_base = still, 0, 0, Fraction(1)
+        out.mux(packet)
+        for packet in sound.demux():
+            if packet.size:
+                packet.stream = track
+                out.mux(packet)
 
+
+def pipe(path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names here")
+    os.mkfifo(path)
+
+
+def picture_file(path):
     Image.new("RGB", (64, 48)).save(path, "PNG")
 
 
@@ -368,7 +429,9 @@ def half_of_an_mp4(path):
         (lambda path: path.write_text("just some words\n" * 50), "no video"),
         (lambda path: path.write_bytes(np.random.default_rng(0).bytes(50_000)), "no video"),
         (lambda path: path.mkdir(), "folder"),
-        (sound_only, "only audio"),
+        (sound_only, "in it, only audio$"),
+        (sound_with_a_cover, "only a cover picture and audio$"),
+        (pipe, "is a pipe .* save it as a file"),
         (picture_file, "styletransfer stylize"),
         (half_of_an_mp4, "cut off"),
     ],
