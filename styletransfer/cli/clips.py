@@ -190,7 +190,7 @@ def check_space(jobs: Sequence[Job]) -> None:
     """Compare what the results will need, about, with what the disks have.
 
     Raises:
-        OutputError: a disk has not half as much.
+        OutputError: a disk has not half as much, or, for short clips, not some room to work in.
     """
     for root in dict.fromkeys(job.root for job in jobs):
         # What stands there already is finished, or gives its place to its successor.
@@ -204,10 +204,11 @@ def check_space(jobs: Sequence[Job]) -> None:
             continue
         free = shutil.disk_usage(there).free
         is_known = all(job.expected_bytes for job in mine)
-        if free < max(need / 2, min(_LEAST_FREE, 2 * need + _SMALL) if is_known else _LEAST_FREE):
+        least = min(_LEAST_FREE, 2 * need + _SMALL) if is_known else _LEAST_FREE
+        if free < max(need / 2, least):
             raise OutputError(
-                f"{root}: the results need about {_size(need)} and {_size(free)} are free; free some space, choose "
-                "another disk with -o, or make them smaller with --size or --crf"
+                f"{root}: the results need about {_size(max(need, least))} and {_size(free)} are free; free some "
+                "space, choose another disk with -o, or make them smaller with --size or --crf"
             )
 
 

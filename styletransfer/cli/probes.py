@@ -143,7 +143,11 @@ def processor() -> Iterator[Check]:
 
 
 def providers(model: str | None) -> Iterator[Check]:
-    """Each execution provider that onnxruntime offers, tried on one frame in a process of its own."""
+    """Each execution provider that onnxruntime offers, tried on one frame in a process of its own.
+
+    Raises:
+        ModelError: ``model`` was named and is no style.
+    """
     from styletransfer.core import zoo
     from styletransfer.core.errors import ModelError, StyleTransferError
     from styletransfer.runtime.providers import available
@@ -170,6 +174,8 @@ def providers(model: str | None) -> Iterator[Check]:
             detail = f"{found['ms']:.1f} ms for a {width}x{height} frame of {name} ({1000 / found['ms']:.0f} fps)"
             detail += f"; {found['engine']}"
             yield Check(section, provider, OK, detail, data=found)
+        elif model is not None and found.get("is_model_error") and provider == "cpu":
+            raise ModelError(found["error"])  # the file that was named is at fault, not the machine
         else:
             status = BROKEN if provider == "cpu" else MISSING
             what, _, line = found["error"].rpartition("; ")
@@ -192,10 +198,10 @@ def provider_in_own_process(provider: str, model: Path) -> dict[str, Any]:
 
 
 def try_provider(provider: str, model: str) -> dict[str, Any]:
-    """Median milliseconds of one frame as ``ms`` and how it ran as ``engine``, or ``error``."""
+    """Median milliseconds of one frame as ``ms`` and how it ran as ``engine``, or ``error`` and ``is_model_error``."""
     import numpy as np
 
-    from styletransfer.core.errors import StyleTransferError
+    from styletransfer.core.errors import ModelError, StyleTransferError
     from styletransfer.runtime.stylizer import Stylizer
     from styletransfer.runtime.timing import percentile, time_calls
 
@@ -206,7 +212,7 @@ def try_provider(provider: str, model: str) -> dict[str, Any]:
         stylizer.warm_up(height, width)
         seconds = time_calls(lambda: stylizer(frame_hwc), repeats=5, warmup=2)
     except StyleTransferError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "is_model_error": isinstance(error, ModelError)}
     return {"ms": round(1000 * percentile(seconds, 50), 2), "engine": stylizer.describe(height, width)}
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -418,3 +419,12 @@ def test_a_file_that_announces_far_more_than_it_holds_is_not_refused(video, tmp_
     clip = make_clip(tmp_path / "far.mkv", pts=pts, rate=Fraction(25), sound=())
     outcome = video(clip, "-o", tmp_path / "out.mkv")
     assert outcome.status == 0, outcome.err
+
+
+def test_a_full_disk_is_told_how_much_it_lacks(video, folder, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 9, 53_000))
+    outcome = video(folder / "short.mkv", "-o", tmp_path / "out.mkv")
+    (line,) = outcome.errors
+    needed, free = map(int, re.findall(r"(\d+) kB", line))
+    assert needed > free == 53

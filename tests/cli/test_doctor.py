@@ -113,6 +113,14 @@ def test_model_that_is_none(tmp_path):
     assert "nothing.onnx" in done.err
 
 
+def test_model_that_is_broken_is_not_the_machine_s_fault(tmp_path):
+    (tmp_path / "text.onnx").write_text("just some words")
+    done = run("doctor", "--model", tmp_path / "text.onnx")
+    assert done.status == 1
+    assert is_one_error_line(done.err)
+    assert "text.onnx: " in done.err and "broken on this machine" not in done.err
+
+
 def test_camera_that_does_not_open_makes_no_noise(monkeypatch, capfd):
     monkeypatch.undo()
     check = probes.camera_opens(77)
