@@ -12,8 +12,9 @@ from PIL import Image
 
 from styletransfer.core.blending import blend
 from styletransfer.core.card import ModelCard
-from styletransfer.core.colour import to_rgb
+from styletransfer.core.colour import rgb_profile, to_rgb
 from styletransfer.core.errors import InputError, ModelError, SettingsError
+from styletransfer.core.exif import turn_of
 from styletransfer.runtime import foreign, memory
 from styletransfer.runtime.engine import Engine
 from styletransfer.runtime.padding import check_frames, crop, pad_reflect, padded_size
@@ -75,7 +76,9 @@ class Stylizer:
             style_weights: one weight a style, for a file that holds several.
 
         Returns:
-            RGB uint8 ``[H, W, 3]``, or a ``PIL.Image`` (``RGB``; ``RGBA`` where the picture has an opacity).
+            RGB uint8 ``[H, W, 3]``, or a ``PIL.Image`` (``RGB``; ``RGBA`` where the picture has an opacity), upright
+            as its EXIF says, its RGB colour profile in ``info["icc_profile"]``. From there Pillow writes it into PNG,
+            TIFF and AVIF; into JPEG and WebP it goes by ``save(..., icc_profile=...)``.
 
         Raises:
             InputError: no such array, or a picture too large for the memory that is free.
@@ -83,10 +86,14 @@ class Stylizer:
             SettingsError: ``strength`` or ``style_weights`` are out of range.
         """
         if isinstance(picture, Image.Image):
-            rgb, alpha = to_rgb(picture)
-            result = Image.fromarray(self(np.array(rgb), strength, keep_colors, style_weights))
-            if alpha is not None:
-                result.putalpha(alpha)
+            planes = [plane for plane in to_rgb(picture) if plane is not None]
+            if (turn := turn_of(picture)) is not None:
+                planes = [plane.transpose(turn) for plane in planes]
+            result = Image.fromarray(self(np.array(planes[0]), strength, keep_colors, style_weights))
+            if planes[1:]:
+                result.putalpha(planes[1])
+            if (profile := rgb_profile(picture)) is not None:
+                result.info["icc_profile"] = profile
             return result
         frame = check_frames(picture, dimensions=3)
         if not 0.0 <= strength <= 1.0:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 from samples import make_photo
 
 import styletransfer
@@ -58,6 +60,27 @@ def test_a_pil_image_comes_back_as_one(tiny, photo):
     rgba.putalpha(99)
     assert tiny(rgba).getchannel("A").getextrema() == (99, 99)
     assert tiny(Image.fromarray(photo).convert("L")).size == (120, 90)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_phones_photo_comes_back_upright_and_in_its_colours(tiny, photo, format):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file, out = io.BytesIO(), io.BytesIO()
+    lying = Image.fromarray(photo)
+    lying.putalpha(Image.linear_gradient("L").resize(lying.size))
+    lying = lying.convert("RGB") if format == "JPEG" else lying
+    lying.save(file, format, exif=exif, icc_profile=icc)
+    upright = ImageOps.exif_transpose(Image.open(file))
+    source = Image.open(file)
+    result = tiny(source)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(tiny(upright)))
+    assert result.size == (90, 120) and result.mode == lying.mode
+    assert source.getexif()[0x0112] == 6  # the caller's own picture stays as it was
+    assert result.info["icc_profile"] == icc
+    result.save(out, "PNG")
+    assert Image.open(out).info["icc_profile"] == icc
 
 
 def test_strength_and_colours(tiny, photo):
