@@ -51,6 +51,11 @@ def warn(message: str) -> None:
     typer.echo(f"warning: {' '.join(message.split())}", err=True)
 
 
+def prints_to_terminal() -> bool:
+    """Whether stdout is a terminal; False where there is none at all: daemons, ``>&-``, pythonw."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def numbers(option: str, text: str) -> tuple[int, ...]:
     """``256,512`` as numbers.
 
@@ -87,5 +92,5 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # what goes into a file or a pipe must not end on the terminal
+        redirect_stdout=prints_to_terminal(),  # what goes into a file or a pipe must not end on the terminal
     )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from styletransfer.cli.common import prints_to_terminal
 from styletransfer.core.restoration import METRICS, is_training_loss
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def print_tables(summary: Sequence[dict[str, Any]], skipped: Mapping[str, int]) 
     """
     from rich.console import Console
 
-    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if prints_to_terminal() else _WIDTH)
     has_marks = False
     for table in summary:
         photos = f"{table['photos']} photo" + "s" * (table["photos"] != 1)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from styletransfer.cli.common import prints_to_terminal
 from styletransfer.core.yardstick import PAPERS_ITERATIONS, TERMS, EvaluateSettings, short
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def print_standings(summary: Sequence[dict[str, Any]], settings: EvaluateSetting
     """Print what :func:`~styletransfer.core.yardstick.summarise` made, two tables a size, to stdout."""
     from rich.console import Console
 
-    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if prints_to_terminal() else _WIDTH)
     for figures in summary:
         photos = f"{figures['photos']} photo" + "s" * (figures["photos"] != 1)
         console.print(f"\n{figures['size']} × {figures['size']}, {photos}, {settings.objective} objective (means)")

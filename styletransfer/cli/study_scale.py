@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from styletransfer.cli.common import warn
+from styletransfer.cli.common import prints_to_terminal, warn
 from styletransfer.cli.extra_files import check_extra, check_plot
 from styletransfer.core.errors import InputError, OutputError
 
@@ -193,7 +193,7 @@ def _print(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if prints_to_terminal() else _WIDTH)
     scenes = report["scenes"] if len(report["scenes"]) > 1 else {}
     for title, made in [*scenes.items(), ("all scenes" if scenes else next(iter(report["scenes"])), report["all"])]:
         table = Table(box=None, pad_edge=False, title=f"{title}: {made['votes']} votes", title_justify="left")
