@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from styletransfer.cli.common import fail, progress, warn
+from styletransfer.cli.common import fail, prints_to_terminal, progress, warn
 from styletransfer.cli.targets import Job, Plan, named
 from styletransfer.core.errors import InputError, OutputError, SettingsError, StyleTransferError
 
@@ -30,6 +30,9 @@ QualityOption = Annotated[
     int | None,
     typer.Option(help="1..100 for JPEG, WebP and AVIF. Default: the input's own, else 92, 90, 80."),
 ]
+
+_CLIPS = {"GIF", "PNG", "AVIF"}
+"""Formats whose animations `video` reads: FFmpeg takes an animated WebP for a still, and a TIFF has pages."""
 
 _FINE_QUANTISATION = 12.0
 """Mean step of a JPEG's first table up to which its own tables may hold a restored picture: quality 90 has 11.6.
@@ -127,7 +130,8 @@ def _do(job: Job, chains: Sequence[Chain], look: PictureLook) -> str:
 
     picture = load_picture(job.source or _stdin(), look.size, name=job.name)
     if picture.has_more_frames:
-        warn(f"{job.name}: has several frames or pages, the first one is taken (`video` takes clips)")
+        hint = " (`video` takes all of them)" if picture.format in _CLIPS else ""
+        warn(f"{job.name}: has several frames or pages, the first one is taken{hint}")
     size = ""
     for chain, target in zip(chains, job.targets, strict=True):
         frame = chain(picture.frame_hwc, look.strength, look.keep_colors)
@@ -158,8 +162,11 @@ def _save(picture: Picture, target: Path | None, quality: int | None, name: str)
         _to_stdout(picture, str(format), quality)
         return
     format = format_of(target)
-    if picture.alpha_hw is not None and format not in WITH_ALPHA and picture.alpha_hw.min() < 255:
+    alpha = picture.alpha_hw
+    if alpha is not None and format not in WITH_ALPHA and alpha.min() < 255:
         warn(f"{name}: {format} has no transparency, the picture is laid on white")
+    if alpha is not None and format == "GIF" and ((alpha > 0) & (alpha < 255)).any():
+        warn(f"{name}: GIF has no partial transparency, pixels become opaque or wholly transparent")
     save_picture(picture, target, quality=quality)
 
 
@@ -184,7 +191,7 @@ def check_stdout() -> None:
     """
     if sys.stdout is None:
         raise OutputError("stdout: is closed; name a file with -o")
-    if sys.stdout.isatty():
+    if prints_to_terminal():
         raise OutputError("a picture would go to the terminal; redirect stdout, or name a file with -o")
 
 

@@ -107,7 +107,7 @@ def save_picture(
 
     Colour profile, EXIF and resolution go along where the format takes them. A JPEG that came from a JPEG
     keeps its quantisation tables and chroma subsampling. Transparency is laid on white where the format
-    has none (JPEG, BMP, PPM).
+    has none (JPEG, BMP, PPM), and rounded to none or all in GIF.
 
     Args:
         picture: what to write.
@@ -199,7 +199,10 @@ def _has_more_frames(image: Image.Image) -> bool:
 def _encode(picture: Picture, format: str, quality: int | None, name: str) -> bytes:
     image = Image.fromarray(picture.frame_hwc)
     if picture.alpha_hw is not None:
-        image.putalpha(Image.fromarray(picture.alpha_hw))
+        alpha = picture.alpha_hw
+        if format == "GIF":  # pixels are there or not; Pillow would make any opacity but 0 a full one
+            alpha = np.where(alpha < 128, np.uint8(0), np.uint8(255))
+        image.putalpha(Image.fromarray(alpha))
         if format not in WITH_ALPHA:
             white = Image.new("RGB", image.size, "white")
             white.paste(image, mask=image.getchannel("A"))

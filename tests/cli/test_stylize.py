@@ -111,11 +111,30 @@ def test_transparency_is_kept_in_png_and_laid_on_white_in_jpeg_with_a_warning(st
     assert frame(tmp_path / "out.jpg")[0].min() > 240
 
 
+def test_partial_transparency_is_lost_in_a_gif_with_a_warning(stylize, tmp_path, photo):
+    image = Image.fromarray(photo)
+    ramp = Image.linear_gradient("L").resize(image.size)
+    for name, alpha, warns in (("ramp", ramp, True), ("cut", ramp.point(lambda level: 255 * (level > 99)), False)):
+        image.putalpha(alpha)
+        image.save(tmp_path / f"{name}.png")
+        outcome = stylize(tmp_path / f"{name}.png", "-o", tmp_path / f"{name}.gif")
+        assert outcome.status == 0 and ("no partial transparency" in outcome.err) == warns
+
+
 def test_an_animation_is_taken_by_its_first_frame_with_a_warning(stylize, tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "in.gif", save_all=True, append_images=[Image.fromarray(255 - photo)])
     outcome = stylize(tmp_path / "in.gif")
     assert outcome.status == 0 and "warning: " in outcome.err and "first one" in outcome.err
     assert Image.open(tmp_path / "in-tiny.png").mode == "RGB"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_video_is_named_only_for_animations_that_it_takes(stylize, tmp_path, photo, suffix):
+    source = tmp_path / f"in.{suffix}"
+    Image.fromarray(photo).save(source, save_all=True, append_images=[Image.fromarray(255 - photo)])
+    outcome = stylize(source)
+    assert outcome.status == 0 and "first one" in outcome.err
+    assert ("`video`" in outcome.err) == (suffix in ("gif", "png"))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (400, 15)])
@@ -400,6 +419,15 @@ def test_a_closed_stdout_is_one_line(photo_file, tiny_model):
     )
     assert done.returncode == 1
     assert done.stderr == "error: stdout: is closed; name a file with -o\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell's >&-")
+def test_a_file_is_written_without_a_stdout(photo_file, tiny_model, tmp_path):
+    command = '"$0" -m styletransfer stylize "$1" -m "$2" --provider cpu -o "$3" >&-'
+    words = ["sh", "-c", command, sys.executable, photo_file, tiny_model, tmp_path / "out.png"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "tiny on cpu" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert frame(tmp_path / "out.png").shape == (90, 120, 3)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")

@@ -163,6 +163,13 @@ def test_alpha_is_laid_on_white_in_a_jpeg():
     assert np.asarray(Image.open(out)).min() > 250
 
 
+def test_alpha_is_rounded_in_a_gif(photo):
+    alpha = np.tile(np.linspace(0, 255, photo.shape[1]).astype(np.uint8), (photo.shape[0], 1))
+    out = io.BytesIO()
+    save_picture(Picture(photo, alpha_hw=alpha), out, "GIF")
+    np.testing.assert_array_equal(load_picture(io.BytesIO(out.getvalue())).alpha_hw, (alpha >= 128) * 255)
+
+
 def test_cmyk_becomes_rgb_and_its_profile_does_not_follow(photo):
     cmyk = Image.fromarray(photo).convert("CMYK")
     bad = relabelled(profile(), b"CMYK")  # a profile that lies: the plain conversion must take over
