@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +22,10 @@ from torch import Tensor, nn
 
 from styletransfer.core.card import Painting
 from styletransfer.core.errors import CheckpointError, DivergedError, SettingsError
-from styletransfer.core.files import explain_os_error
+from styletransfer.core.files import explain_os_error, full_disk
 from styletransfer.core.settings import TrainSettings
 from styletransfer.training.network import NETWORKS, StyleNet
+from styletransfer.training.standing import Standing
 
 _WEIGHTS, _SETTINGS, _OPTIMISER = "network.safetensors", "settings.json", "optimiser.pt"
 _NAME = re.compile(r"checkpoint-(\d{6,})")
@@ -33,48 +33,6 @@ _VERSION = 1
 
 RESTORER = "restorer"
 """Kind of the checkpoints of networks that restore; a style's have none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """Where any training stands, beside the weights.
-
-    Attributes:
-        step: steps done.
-        seconds: time spent on them.
-        init: name of the network that it started from, or ``none``.
-        photos: number of photos in the folder.
-        device: what it ran on, in words.
-        losses: last losses, averaged over some steps.
-    """
-
-    step: int
-    seconds: float = 0.0
-    init: str = "none"
-    photos: int = 0
-    device: str = ""
-    losses: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what a damaged record says."""
-        numbers = (self.step, self.photos, self.seconds, *self.losses.values())
-        if (
-            not all(isinstance(number, int | float) for number in numbers)
-            or not all(isinstance(count, int) and count >= 0 for count in (self.step, self.photos))
-            or not (math.isfinite(self.seconds) and self.seconds >= 0)
-            or not all(isinstance(text, str) for text in (self.init, self.device))
-        ):
-            raise SettingsError("steps, seconds, photos or losses are no such numbers")
-
-    def told(self) -> dict[str, Any]:
-        """What a model card says of it."""
-        return {
-            "seconds": round(self.seconds, 1),
-            "device": self.device,
-            "init": self.init,
-            "photos": self.photos,
-            "steps_done": self.step,
-        }
 
 
 @dataclass(frozen=True)
@@ -88,18 +46,6 @@ class Progress(Standing):
 
     settings: TrainSettings
     painting: Painting
-
-
-class Resumable(Protocol):
-    """A :class:`Standing` with its settings."""
-
-    @property
-    def settings(self) -> Any:
-        """What the training was told, a dataclass."""
-
-    @property
-    def photos(self) -> int:
-        """Number of photos in the folder."""
 
 
 class Optimiser(Protocol):
@@ -165,7 +111,7 @@ def write_checkpoint(
         raise explain_os_error(error, target) from error
     except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
         shutil.rmtree(partial, ignore_errors=True)
-        raise explain_os_error(OSError(str(error)), target) from error
+        raise explain_os_error(full_disk(error), target) from error
     for other, old in _checkpoints(folder):
         if other != step:
             shutil.rmtree(old, ignore_errors=True)
@@ -186,10 +132,24 @@ def find_checkpoint(path: Path) -> Path:
     return found[-1][1]
 
 
-def last_save(folder: Path) -> float | None:
-    """When a training's latest checkpoint was written, in seconds since the epoch; None where there is none."""
+def is_unfinished(folder: Path, out: Path) -> bool:
+    """Whether a training's folder holds work that never came to its end, or to its file.
+
+    Args:
+        folder: the training's.
+        out: its file, which may have been exported halfway.
+    """
     found = _checkpoints(folder)
-    return (found[-1][1] / _SETTINGS).stat().st_mtime if found else None
+    if not found or not found[-1][0]:  # not a step
+        return False
+    saved = found[-1][1] / _SETTINGS
+    try:
+        record = json.loads(saved.read_text(encoding="utf-8"))
+        minutes = record["settings"].get("minutes", 0)
+        is_done = record["seconds"] >= 60 * minutes if minutes else record["step"] >= record["settings"]["steps"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: not ours to throw away
+        return True
+    return not (is_done and out.exists() and out.stat().st_mtime >= saved.stat().st_mtime)
 
 
 def load_checkpoint(path: Path) -> tuple[StyleNet, Progress]:
@@ -228,25 +188,6 @@ def is_restorer(path: Path) -> bool:
     return False
 
 
-def check_same(wanted: Resumable, saved: Resumable) -> None:
-    """Refuse to go on with a training under other conditions: it would not be the same training any more.
-
-    Args:
-        wanted: as it would begin now.
-        saved: where the interrupted training stands.
-
-    Raises:
-        CheckpointError: a setting or the number of photos differs.
-    """
-    was, now = ({**dataclasses.asdict(one.settings), "photos": one.photos} for one in (saved, wanted))
-    for name, theirs in was.items():
-        if (ours := now[name]) != theirs:
-            raise CheckpointError(
-                f"the interrupted training had {name} {theirs}, now it is {ours}; "
-                "give the same options, or leave --resume out to start anew"
-            )
-
-
 @contextlib.contextmanager
 def damage_explained(path: Path) -> Iterator[None]:
     """One-line :class:`CheckpointError` for whatever goes wrong while a checkpoint is read."""
@@ -258,7 +199,7 @@ def damage_explained(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the checkpoint's settings are damaged ({error})") from error
     except Exception as error:  # json, safetensors and torch each have their own
         raise CheckpointError(
-            f"{path}: damaged or no checkpoint ({type(error).__name__}); use an earlier one or train again"
+            f"{path}: damaged or no checkpoint ({type(error).__name__}); train again without --resume"
         ) from error
 
 

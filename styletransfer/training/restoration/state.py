@@ -14,7 +14,6 @@ from styletransfer.core.errors import CheckpointError
 from styletransfer.core.settings_restore import RestoreSettings
 from styletransfer.training.checkpoint import (
     RESTORER,
-    Standing,
     damage_explained,
     read_checkpoint,
     read_state,
@@ -23,6 +22,7 @@ from styletransfer.training.checkpoint import (
 )
 from styletransfer.training.losses.expression import WeightedLoss
 from styletransfer.training.restoration.networks import RestoreNet, build_restorer
+from styletransfer.training.standing import Standing
 
 
 @dataclass(frozen=True)
