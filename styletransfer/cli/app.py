@@ -38,6 +38,7 @@ from styletransfer.cli.common import fail
 from styletransfer.core.errors import StoppedError, StyleTransferError
 from styletransfer.core.files import explain_os_error
 from styletransfer.core.interrupts import SIGNALS
+from styletransfer.core.memory import is_out_of_memory
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -125,9 +126,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's usage errors; their class moves between its versions
+        if is_out_of_memory(error) and not is_debugging:
+            fail("not enough memory for this; use smaller pictures or a smaller batch, or close other programs")
+            status = EXIT_FAILED
+        elif hasattr(error, "format_message"):  # typer's usage errors; their class moves between its versions
+            status = _wrong_usage(error)
+        else:
             raise
-        status = _wrong_usage(error)
     if status == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         fail("interrupted; finished files are kept")
     sys.exit(status or 0)

@@ -15,6 +15,7 @@ import typer
 from styletransfer.cli.common import numbers, progress, stderr, warn
 from styletransfer.cli.lossnet import DeviceOption, VggOption, device_for, load_lossnet
 from styletransfer.cli.targets import Taken
+from styletransfer.cli.trainings import set_aside
 from styletransfer.core.baseline import OBJECTIVES, OPTIMISERS, STARTS, GatysSettings
 from styletransfer.core.errors import (
     InputError,
@@ -131,9 +132,11 @@ def gatys(
 
     commission = Commission(photo.frame_hwc, painting.frame_hwc, settings)
     needed, saves_memory = plan_memory(commission, on)
-    work = out.with_suffix(".gatys")
+    work = _work_of(out)
     if resume:
         check_state(work)
+    elif (work / STATE_NAME).exists():
+        set_aside(out, _work_of)
     with _folder(work):
         _say_plan(settings, on, needed, saves_memory)
         network = load_lossnet(vgg).to(on)
@@ -157,6 +160,11 @@ def gatys(
         f"{out}: {moment.size_wh[0]}×{moment.size_wh[1]}, {painted.seconds:.0f} s on {describe_device(on)}; "
         f"{settings.objective} objective {moment.best:,.6g}"
     )
+
+
+def _work_of(out: Path) -> Path:
+    """Where the state of an unfinished picture is kept; the suffix tells ``a.png`` from ``a.jpg``."""
+    return out.with_name(f"{out.name}.gatys")
 
 
 def _sizes(size: int | None, sizes: str | None) -> tuple[int, ...]:
@@ -232,8 +240,7 @@ def _save(frame: Frame, photo: Picture, keep_colors: bool, path: Path, quality: 
 
 def _follow(commission: Commission, network: VGGFeatures, work: Path, resume: bool, follow: Follow) -> Painted:
     """Paint with a progress bar; Ctrl-C ends it after the iteration that it is in."""
-    import torch
-
+    from styletransfer.core.memory import is_out_of_memory
     from styletransfer.training.gatys import paint
     from styletransfer.training.gatys_state import STATE_NAME
 
@@ -256,8 +263,7 @@ def _follow(commission: Commission, network: VGGFeatures, work: Path, resume: bo
         try:
             return paint(commission, network, work=work, resume=resume, follow=watched)
         except (MemoryError, RuntimeError) as error:
-            is_full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-            if not is_full and "allocate memory" not in str(error):  # how torch says it of a CPU
+            if not is_out_of_memory(error):
                 raise
             raise InputError(
                 f"not enough memory for {settings.sizes[-1]} pixels after all; use a smaller --size"

@@ -20,7 +20,8 @@ from styletransfer.cli.trainings import (
     check_pictures,
     curves_of,
     need_extra,
-    set_aside,
+    training_folder,
+    work_of,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
@@ -110,7 +111,7 @@ def train(
     from styletransfer.training.data import load_painting
     from styletransfer.training.follow import PREVIEW_NAME
 
-    work = out.with_suffix(".training")
+    work = work_of(out)
     check_pictures((*_pictures(out), work / PREVIEW_NAME), out, (painting, photos))
     asked: dict[str, Any] = {
         "architecture": network,
@@ -138,20 +139,18 @@ def train(
     about = Painting(title or painting.stem.replace("_", " ").title(), artist, year, licence)
     every = (preview_every, checkpoint_every)
     lossnet = load_lossnet(vgg)
-    if not resume:
-        set_aside(work, out)
-    trained, where, sampler = _follow(
-        settings, (painting, photos, work), lossnet, about, starts, pairs, resume, every, tensorboard
-    )
-    console = stderr()
-    if len(sampler.skipped):
-        console.print(f"photos skipped: {sampler.skipped}", markup=False)
-    if where.step < settings.steps:
-        raise StoppedError(
-            f"stopped after {where.step} of {settings.steps} steps, all saved in {work}; "
-            "the same command with --resume continues"
+    with training_folder(out, resume):
+        trained, where, sampler = _follow(
+            settings, (painting, photos, work), lossnet, about, starts, pairs, resume, every, tensorboard
         )
-    _finish(trained, where, sampler, painting, out, half)
+        if len(sampler.skipped):
+            stderr().print(f"photos skipped: {sampler.skipped}", markup=False)
+        if where.step < settings.steps:
+            raise StoppedError(
+                f"stopped after {where.step} of {settings.steps} steps, all saved in {work}; "
+                "the same command with --resume continues"
+            )
+        _finish(trained, where, sampler, painting, out, half)
 
 
 def _pictures(out: Path) -> tuple[Path, Path]:
@@ -172,15 +171,15 @@ def _finish(
     from styletransfer.training.follow import LOG_NAME
     from styletransfer.training.report import save_contact_sheet, save_loss_curve
 
-    work = out.with_suffix(".training")
     sheet, curve = _pictures(out)
     psnr_db = export_style(network, make_card(out.stem, progress), out, half)
-    save_contact_sheet(network, sampler, painting, sheet)
-    save_loss_curve(work / LOG_NAME, curve)
     reported = ("content", "style", "stability", "total")
     losses = ", ".join(f"{name} {progress.losses[name]:,.0f}" for name in reported if name in progress.losses)
     typer.echo(f"{out}: {progress.step} steps in {progress.seconds:.0f} s on {progress.device}; losses: {losses}")
     typer.echo(f"start: {progress.init}; checked against the network: {psnr_db:.0f} dB")
+    # The style is there whatever becomes of its pictures.
+    save_contact_sheet(network, sampler, painting, sheet)
+    save_loss_curve(work_of(out) / LOG_NAME, curve)
     typer.echo(f"look at {sheet} and {curve}; try: styletransfer stylize PHOTO --model {out}")
 
 
@@ -204,7 +203,7 @@ def _starts(init: str, settings: TrainSettings) -> dict[str, StyleNet]:
             for path, card in cards.items()
             if (card.architecture, card.channels) in fitting and card.precision != "int8"
         }
-    if Path(init).is_dir():
+    if Path(init).is_dir() and init not in shipped():
         network, progress = load_checkpoint(find_checkpoint(Path(init)))
         found = (progress.settings.architecture, progress.settings.width)
     else:

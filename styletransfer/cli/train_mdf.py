@@ -9,7 +9,7 @@ import typer
 
 from styletransfer.cli.common import progress
 from styletransfer.cli.lossnet import device_for
-from styletransfer.cli.trainings import ResumeOption, check_out
+from styletransfer.cli.trainings import ResumeOption, check_out, set_aside
 from styletransfer.core.interrupts import interruption
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_mdf import MDF_TASKS, MdfSettings
@@ -43,7 +43,7 @@ def train_mdf(
 
     check_out(out, ".safetensors", "a file of discriminators")
     settings = MdfSettings(task, iterations, size, seed)
-    work = out.with_name(f"{out.stem}.training.safetensors")
+    work = _work_of(out)
     if resume and not work.is_file():
         raise InputError(f"{work}: there is no training to continue; leave --resume out to start one")
     picture = load_picture(image).frame_hwc
@@ -58,6 +58,8 @@ def train_mdf(
     if resume:
         training.resume(work)
     else:
+        if work.exists():
+            set_aside(out, _work_of)
         training.save(work)  # a folder that cannot be written to shall not show after hours
     done, scales = _follow(training, work), len(training.sizes)
     if done < scales:
@@ -76,6 +78,11 @@ def train_mdf(
         f"{out}: {scales} discriminators against {MDF_TASKS[task]}, the largest at {width}x{height}, "
         f"{iterations} iterations a scale; use them with --loss mdf --mdf {out}"
     )
+
+
+def _work_of(out: Path) -> Path:
+    """Where the scales that are done are kept until all are."""
+    return out.with_name(f"{out.stem}.training.safetensors")
 
 
 def _follow(training: PyramidTraining, work: Path) -> int:

@@ -20,7 +20,8 @@ from styletransfer.cli.trainings import (
     check_pictures,
     curves_of,
     need_extra,
-    set_aside,
+    training_folder,
+    work_of,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_restore import RESTORE_STEPS, RestoreSettings
@@ -109,27 +110,26 @@ def train_restore(
         seed=seed,
     )
     parse_loss(loss)
-    work, folders = out.with_suffix(".training"), (*photos, *([val] if val else []))
+    work, folders = work_of(out), (*photos, *([val] if val else []))
     check_pictures((curves_of(out), work / PREVIEW_NAME), out, folders)
     for folder in folders:  # they are read again later; here before a download
         find_photos(folder)
     start = None if resume else _start(init, settings)
     every = (preview_every, checkpoint_every)
     objective = _loss(loss, seed, vgg, mdf)
-    if not resume:
-        set_aside(work, out)
-    trained, where, sampler = _follow(settings, photos, work, objective, start, resume, every, tensorboard)
-    if len(sampler.skipped):
-        stderr().print(f"photos skipped: {sampler.skipped}", markup=False)
-    from styletransfer.training.restoration.loop import is_finished
+    with training_folder(out, resume):
+        trained, where, sampler = _follow(settings, photos, work, objective, start, resume, every, tensorboard)
+        if len(sampler.skipped):
+            stderr().print(f"photos skipped: {sampler.skipped}", markup=False)
+        from styletransfer.training.restoration.loop import is_finished
 
-    if not is_finished(where):
-        aim = f"{minutes:g} minutes" if minutes else f"{settings.steps} steps"
-        raise StoppedError(
-            f"stopped after {where.step} steps, {where.seconds:.0f} s, of {aim}, all saved in "
-            f"{work}; the same command with --resume continues"
-        )
-    _finish(trained, where, out, half, val)
+        if not is_finished(where):
+            aim = f"{minutes:g} minutes" if minutes else f"{settings.steps} steps"
+            raise StoppedError(
+                f"stopped after {where.step} steps, {where.seconds:.0f} s, of {aim}, all saved in "
+                f"{work}; the same command with --resume continues"
+            )
+        _finish(trained, where, out, half, val)
 
 
 def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: bool, val: Path | None) -> None:
@@ -139,16 +139,16 @@ def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: boo
     from styletransfer.training.restoration.export import export_restorer, make_card
     from styletransfer.training.restoration.validate import mean_psnr_db
 
-    work, curve = out.with_suffix(".training"), curves_of(out)
+    work, curve = work_of(out), curves_of(out)
     psnr_db = export_restorer(network, make_card(out.stem, progress, network.size_multiple), out, half)
-    save_loss_curve(work / LOG_NAME, curve, tuple(progress.losses))
     losses = ", ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
     typer.echo(f"{out}: {progress.step} steps in {progress.seconds:.0f} s on {progress.device}; losses: {losses}")
     typer.echo(f"start: {progress.init}; checked against the network: {psnr_db:.0f} dB")
+    save_loss_curve(work / LOG_NAME, curve, tuple(progress.losses))  # the file is there whatever becomes of it
+    typer.echo(f"look at {work / PREVIEW_NAME} and {curve}; try: styletransfer restore PHOTO --model {out}")
     if val is not None:
         ours_db, before_db = mean_psnr_db(network, progress.settings, val, on_unusable=warn)
         typer.echo(f"{val}: PSNR on Y {ours_db:.2f} dB, without the network {before_db:.2f} dB")
-    typer.echo(f"look at {work / PREVIEW_NAME} and {curve}; try: styletransfer restore PHOTO --model {out}")
 
 
 def _loss(text: str, seed: int, vgg: Path | None, mdf: Path | None) -> WeightedLoss:

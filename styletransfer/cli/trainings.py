@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -64,35 +66,75 @@ def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) 
             raise OutputError(f"{picture}: is one of the photos, and would be replaced; name another file with --out")
 
 
-def set_aside(work: Path, out: Path) -> None:
-    """Rename the folder of a training that never came to its file, for one that begins anew under its name.
+def work_of(out: Path) -> Path:
+    """The folder of the training of ``out``: checkpoints, previews, the log."""
+    return out.with_suffix(".training")
 
-    Under the new name it can still be resumed.
+
+@contextlib.contextmanager
+def training_folder(out: Path, resume: bool) -> Iterator[Path]:
+    """The folder of a training, which nobody else trains in meanwhile.
+
+    A training that begins anew puts aside what an unfinished one of its name left there.
 
     Args:
-        work: the training's folder.
-        out: its file, ``--out``.
+        out: the training's file, ``--out``.
+        resume: go on with what is there.
+
+    Raises:
+        OutputError: another training is at work there, or it cannot be written.
+    """
+    from styletransfer.training.checkpoint import is_unfinished
+
+    work = work_of(out)
+    if not resume and work.is_dir():
+        with _locked(work):
+            is_wanted = is_unfinished(work, out)
+        if is_wanted:
+            set_aside(out, work_of)
+    with _locked(work):
+        yield work
+
+
+@contextlib.contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    from styletransfer.media.database import lock
+
+    path = work / "lock.sqlite"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        connection = lock(path, work, "another name with --out")
+    except OSError as error:
+        raise explain_os_error(error, work) from error
+    except sqlite3.Error as error:
+        raise OutputError(f"{work}: cannot be written ({error})") from error
+    try:
+        yield
+    finally:
+        connection.close()
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def set_aside(out: Path, work_of: Callable[[Path], Path]) -> None:
+    """Rename what unfinished work has saved, for work that begins anew under its name; it can still be resumed.
+
+    Args:
+        out: the file that was to come of it.
+        work_of: where the work on a file is saved.
 
     Raises:
         OutputError: it cannot be renamed.
     """
-    from styletransfer.training.checkpoint import last_save
-
-    saved = last_save(work)
-    if saved is None or (out.exists() and out.stat().st_mtime >= saved):
-        return
-    first = f"{out.stem}-unfinished"
-    names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
-    name = next(name for name in names if not out.with_name(f"{name}{work.suffix}").exists())
-    target = out.with_name(f"{name}{work.suffix}")
+    stems = itertools.chain([f"{out.stem}-unfinished"], (f"{out.stem}-unfinished-{n}" for n in itertools.count(2)))
+    names = (out.with_name(f"{stem}{out.suffix}") for stem in stems)
+    name = next(name for name in names if not work_of(name).exists())
+    work, target = work_of(out), work_of(name)
     try:
         work.rename(target)
     except OSError as error:
         raise explain_os_error(error, target) from error
-    warn(
-        f"{work}: an unfinished training was there, now in {target}; --resume with --out "
-        f"{out.with_name(f'{name}{out.suffix}')} continues it, or delete it"
-    )
+    warn(f"{work}: unfinished work was there, now in {target}; --resume with --out {name} continues it, or delete it")
 
 
 def need_extra(why: str) -> None:

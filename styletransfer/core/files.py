@@ -26,6 +26,13 @@ def explain_os_error(error: OSError, path: Path) -> OutputError:
     return OutputError(f"{path}: cannot be written ({error.strerror or error})")
 
 
+def full_disk(error: Exception) -> OSError:
+    """What a library that writes files by itself makes of a full disk, as the ``OSError`` that it was."""
+    text = str(error)
+    is_full = any(words in text for words in ("No space left", "os error 28", "file write failed"))
+    return OSError(errno.ENOSPC, text) if is_full else OSError(text)
+
+
 def unreadable_folder(error: OSError, advice: str = "nothing in it is used") -> InputError:
     """What is said of a folder below another one that cannot be looked into."""
     return InputError(f"{error.filename}: the folder cannot be read ({error.strerror or error}); {advice}")

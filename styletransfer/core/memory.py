@@ -10,6 +10,12 @@ KEEP_FREE = 0.1
 """Share of the free memory that stays free, for everything else."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, in whatever words; torch has its own for a CPU and for a GPU."""
+    is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_named or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
 def free_bytes() -> int | None:
     """Memory that this process may still take, in bytes (a container's limit counts), or None if unknown."""
     amounts = []

@@ -12,7 +12,7 @@ from styletransfer.core.errors import OutputError
 from styletransfer.core.files import explain_os_error
 
 
-def lock(path: Path, folder: Path) -> sqlite3.Connection:
+def lock(path: Path, folder: Path, otherwise: str = "another folder with -o") -> sqlite3.Connection:
     """Take a lock that holds until the connection is closed or the process dies, however it dies.
 
     It is a transaction of a database of its own: the one lock in the standard library that every system has.
@@ -20,6 +20,7 @@ def lock(path: Path, folder: Path) -> sqlite3.Connection:
     Args:
         path: the database.
         folder: what is locked, in the message.
+        otherwise: what to choose in its place, in the message.
 
     Raises:
         OutputError: another process has it.
@@ -33,12 +34,12 @@ def lock(path: Path, folder: Path) -> sqlite3.Connection:
         if "lock" not in str(error):
             raise
         raise OutputError(
-            f"{folder}: another run is at work there; wait until it is done, or choose another folder with -o"
+            f"{folder}: another run is at work there; wait until it is done, or choose {otherwise}"
         ) from error
     except sqlite3.DatabaseError:  # no database any more: its content does not matter
         connection.close()
         path.unlink(missing_ok=True)
-        return lock(path, folder)
+        return lock(path, folder, otherwise)
     return connection
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from styletransfer.core.files import explain_os_error
+
 LOG_NAME = "log.jsonl"
 PREVIEW_NAME = "preview.png"
 
@@ -37,16 +39,32 @@ class StepLog:
     """One JSON object a step; on resuming, lines after the checkpoint are dropped."""
 
     def __init__(self, path: Path, steps_done: int) -> None:
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = self.read(path) if steps_done and path.exists() else []
+        known = self.read(path) if steps_done and path.exists() else []
+        self._kept = [entry for entry in known if entry["step"] <= steps_done]
         self._stream = path.open("w", encoding="utf-8")
-        self._stream.writelines(f"{json.dumps(entry)}\n" for entry in kept if entry["step"] <= steps_done)
+        self._stream.writelines(f"{json.dumps(entry)}\n" for entry in self._kept)
+
+    def last(self, steps: int) -> list[dict[str, float]]:
+        """The losses of the last steps before those that this run writes, so many at most."""
+        return [
+            {name: value for name, value in entry.items() if name not in ("step", "seconds")}
+            for entry in self._kept[-steps:]
+        ]
 
     def write(self, step: int, losses: dict[str, float], seconds: float) -> None:
-        """Add a step."""
+        """Add a step.
+
+        Raises:
+            OutputError: it cannot be written (full disk).
+        """
         entry = {"step": step, **losses, "seconds": round(seconds, 3)}
-        self._stream.write(json.dumps(entry) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(entry) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise explain_os_error(error, self._path) from error
 
     @staticmethod
     def read(path: Path) -> list[dict[str, float]]:
@@ -64,4 +82,5 @@ class StepLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        with contextlib.suppress(OSError):  # a full disk was told by write
+            self._stream.close()

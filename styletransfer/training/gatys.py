@@ -23,7 +23,7 @@ from styletransfer.core.pictures import resize_frame
 from styletransfer.training.data import to_bchw
 from styletransfer.training.gatys_objective import GatysObjective
 from styletransfer.training.gatys_plan import Commission, Frame
-from styletransfer.training.gatys_state import fingerprint, load_state, save_state
+from styletransfer.training.gatys_state import damage_explained, fingerprint, load_state, save_state
 from styletransfer.training.losses import Objective
 from styletransfer.training.optimise import Minimiser, PictureLoss, photo_objective, starting_picture
 from styletransfer.training.vgg import VGGFeatures
@@ -122,8 +122,9 @@ def paint(
         for scale in range(first, len(settings.sizes)):
             minimiser = _prepare(commission, scale, vgg, result)
             result = None  # its memory is worth having
-            if saved is not None:
-                minimiser.restore(saved["minimiser"])
+            if saved is not None and work is not None:
+                with damage_explained(work):
+                    minimiser.restore(saved["minimiser"])
                 saved = None
 
             def save(scale: int = scale, minimiser: Minimiser = minimiser) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from styletransfer.core.baseline import GatysSettings
 from styletransfer.core.errors import CheckpointError
-from styletransfer.core.files import atomic_path, explain_os_error
+from styletransfer.core.files import atomic_path, explain_os_error, full_disk
 
 STATE_NAME = "state.pt"
 _VERSION = 1
@@ -42,7 +44,7 @@ def save_state(work: Path, settings: GatysSettings, key: dict[str, str], state: 
         with atomic_path(path) as temporary:
             torch.save(record, temporary)
     except RuntimeError as error:  # what torch makes of a full disk
-        raise explain_os_error(OSError(str(error)), path) from error
+        raise explain_os_error(full_disk(error), path) from error
 
 
 def check_state(work: Path) -> None:
@@ -56,6 +58,18 @@ def check_state(work: Path) -> None:
         raise CheckpointError(f"{path}: nothing to resume there; leave --resume out to start anew")
 
 
+@contextlib.contextmanager
+def damage_explained(work: Path) -> Iterator[None]:
+    """One-line :class:`CheckpointError` for whatever goes wrong while a state is read."""
+    try:
+        yield
+    except Exception as error:  # torch's reader raises errors of many kinds
+        raise CheckpointError(
+            f"{work / STATE_NAME}: damaged or of another version ({type(error).__name__}); leave --resume out to "
+            "start anew"
+        ) from error
+
+
 def load_state(work: Path, settings: GatysSettings, key: dict[str, str]) -> dict[str, Any]:
     """The state that :func:`save_state` wrote: ``scale``, ``seconds`` and ``minimiser``.
 
@@ -64,17 +78,13 @@ def load_state(work: Path, settings: GatysSettings, key: dict[str, str]) -> dict
     """
     path = work / STATE_NAME
     check_state(work)
-    try:
+    with damage_explained(work):
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if saved["version"] != _VERSION:
             raise ValueError("another version")
         theirs = dict(saved["settings"])
         kept = {"scale": int(saved["scale"]), "seconds": float(saved["seconds"]), "minimiser": saved["minimiser"]}
         same = {name: saved[name] == value for name, value in key.items()}
-    except Exception as error:  # torch's reader raises errors of many kinds
-        raise CheckpointError(
-            f"{path}: damaged or of another version ({type(error).__name__}); leave --resume out to start anew"
-        ) from error
     for name, is_same in same.items():
         if not is_same:
             raise CheckpointError(f"{path}: the interrupted run had another {name}; leave --resume out to start anew")

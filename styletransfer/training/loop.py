@@ -24,7 +24,6 @@ from styletransfer.core.settings import TrainSettings
 from styletransfer.training.checkpoint import (
     Progress,
     build_network,
-    check_same,
     find_checkpoint,
     load_checkpoint,
     load_optimiser,
@@ -37,6 +36,7 @@ from styletransfer.training.hardware import describe_device, loss_dtype, tune_al
 from styletransfer.training.losses import Objective
 from styletransfer.training.muon import MuonAdam
 from styletransfer.training.network import LiveNet, PlainNet, StyleNet
+from styletransfer.training.standing import check_same
 from styletransfer.training.steadiness import PICTURES, ClipMotion, Disturbance, steadiness_loss
 from styletransfer.training.vgg import VGGFeatures
 
@@ -144,10 +144,12 @@ def train(  # noqa: PLR0915
             stylized_bchw: Tensor = network(photo_bchw)
         return stylized_bchw
 
+    if checkpoint is None:  # whatever is resumed from now on is this training
+        save_checkpoint(paths.work, network, optimiser, progress)
     unsteadiness = _Unsteadiness(settings.seed, pairs)
     preview = _Preview(sampler, painting_bchw, device)
     log = StepLog(paths.work / LOG_NAME, progress.step)
-    recent: list[dict[str, float]] = []
+    recent = log.last(_LOSS_WINDOW)
     started = time.perf_counter() - progress.seconds
     workers = max(1, min(8, cores() // 2))
     with log:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -305,7 +307,38 @@ def test_a_state_that_does_not_fit(thin_vgg, commission, tmp_path, change):
 
 
 def test_resuming_nothing_is_said_before_the_weights_are_loaded(gatys, small_vgg):
-    assert one_error(gatys("--resume"), "result.gatys", "nothing to resume") and small_vgg == []
+    assert one_error(gatys("--resume"), "result.png.gatys", "nothing to resume") and small_vgg == []
+
+
+def test_a_run_that_begins_anew_puts_an_unfinished_one_aside(gatys, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("styletransfer.cli.gatys.interruption", interrupted_at_once)
+        assert gatys("--iterations", 30).status == 130
+    state = tmp_path / "result.png.gatys" / "state.pt"
+    before = state.read_bytes()
+    assert gatys(out=tmp_path / "result.jpg").status == 0
+    assert state.read_bytes() == before, "another suffix is another picture"
+    again = gatys("--iterations", 2)
+    aside = tmp_path / "result-unfinished.png.gatys"
+    assert again.status == 0 and str(aside) in again.err
+    assert (aside / "state.pt").read_bytes() == before
+    assert gatys("--iterations", 30, "--resume", out=tmp_path / "result-unfinished.png").status == 0
+
+
+@contextlib.contextmanager
+def interrupted_at_once():
+    yield SimpleNamespace(is_set=lambda: True)
+
+
+def test_a_state_that_lacks_something_is_damaged(gatys, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("styletransfer.cli.gatys.interruption", interrupted_at_once)
+        assert gatys("--iterations", 30).status == 130
+    path = tmp_path / "result.png.gatys" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    state["minimiser"].pop("best_loss")
+    torch.save(state, path)
+    assert one_error(gatys("--iterations", 30, "--resume"), "state.pt", "damaged")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
@@ -318,7 +351,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, photo_file, painting_file,
         "--device", "cpu",
     ]  # fmt: skip
     command = [str(part) for part in command]
-    preview, state = tmp_path / "result-preview.png", tmp_path / "result.gatys" / "state.pt"
+    preview, state = tmp_path / "result-preview.png", tmp_path / "result.png.gatys" / "state.pt"
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=one_thread) as running:
         deadline = time.monotonic() + 120
@@ -354,7 +387,7 @@ def test_pictures_that_cannot_be_used(gatys, small_vgg, tmp_path, photo_file, wh
         path.mkdir()
     assert one_error(gatys(**{which: path}), "bad.jpg")
     assert small_vgg == []  # said before the weights are loaded, or downloaded
-    assert not (tmp_path / "result.png").exists() and not (tmp_path / "result.gatys").exists()
+    assert not (tmp_path / "result.png").exists() and not (tmp_path / "result.png.gatys").exists()
 
 
 @pytest.mark.parametrize(
@@ -430,7 +463,7 @@ def test_weights_that_are_none(cli, tmp_path, photo_file, painting_file):
     (tmp_path / "vgg.pth").write_text("no weights")
     for name in ("vgg.pth", "nowhere.pth"):
         outcome = cli("gatys", photo_file, painting_file, "-o", tmp_path / "a.png", "--vgg", tmp_path / name)
-        assert one_error(outcome, name) and not (tmp_path / "a.gatys").exists()
+        assert one_error(outcome, name) and not (tmp_path / "a.png.gatys").exists()
 
 
 def test_weights_that_are_damaged(gatys, thin_vgg, monkeypatch, tmp_path):

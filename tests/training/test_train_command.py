@@ -18,8 +18,16 @@ from samples import make_photo
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
+from styletransfer.cli.trainings import training_folder  # noqa: E402
 from styletransfer.core.card import Painting  # noqa: E402
-from styletransfer.training.checkpoint import Progress, build_network, find_checkpoint, load_checkpoint  # noqa: E402
+from styletransfer.core.errors import OutputError  # noqa: E402
+from styletransfer.training.checkpoint import (  # noqa: E402
+    Progress,
+    build_network,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from styletransfer.training.export import export_style, load_style, make_card  # noqa: E402
 
 SMALL = ("--channels", 8, "--batch", 2, "--image-size", 32, "--style-size", 32)
@@ -126,6 +134,54 @@ def test_a_training_never_ends_an_unfinished_one(train, tmp_path, monkeypatch):
     ]  # fmt: skip
     resumed = train("--steps", 3, "--resume", out=aside.with_suffix(".onnx"))
     assert resumed.status == 0, resumed.err
+
+
+def test_a_training_that_was_exported_halfway_is_unfinished_work(train, cli, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("styletransfer.training.loop.save_checkpoint", save_three_steps_only)
+        patch.setattr("styletransfer.training.export.export_style", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("--steps", 6, "--checkpoint-every", 3)
+    out = tmp_path / "out"
+    assert cli("export", out / "stripes.training", "-o", out / "stripes.onnx").status == 0
+    outcome = train("--steps", 2, "--seed", 1)
+    assert outcome.status == 0 and "stripes-unfinished.onnx continues it" in outcome.err
+    assert find_checkpoint(out / "stripes-unfinished.training").name == "checkpoint-000003"
+
+
+def save_three_steps_only(folder, network, optimiser, progress):
+    if progress.step in (0, 3):
+        save_checkpoint(folder, network, optimiser, progress)
+
+
+def test_two_trainings_of_one_name_do_not_run_at_once(train, tmp_path, monkeypatch):
+    out = tmp_path / "out" / "stripes.onnx"
+    with training_folder(out, resume=False):
+        for more in ((), ("--resume",)):
+            assert one_error(train("--steps", 1, *more), "stripes.training: another run is at work there", "--out")
+    assert train("--steps", 1).status == 0
+    assert not (tmp_path / "out" / "stripes.training" / "lock.sqlite").exists()
+
+
+def test_a_style_is_whole_where_its_pictures_have_no_room(train, tmp_path, monkeypatch):
+    def full(*_):
+        raise OutputError("sheet.png: the disk is full; free some space and run the command again")
+
+    monkeypatch.setattr("styletransfer.training.report.save_contact_sheet", full)
+    outcome = train("--steps", 2)
+    assert outcome.status == 1 and len(outcome.errors) == 1 and "sheet.png: the disk is full" in outcome.errors[0]
+    assert "stripes.onnx: 2 steps" in outcome.out and load_style(tmp_path / "out" / "stripes.onnx")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_memory_that_runs_out_is_one_line(train, monkeypatch, error):
+    def run_out(*_, **__):
+        raise error
+
+    monkeypatch.setattr("styletransfer.training.loop.train", run_out)
+    assert one_error(train("--steps", 1), "not enough memory")
 
 
 def test_the_title_is_the_files_name_where_nobody_said(train, tmp_path, painting_file):

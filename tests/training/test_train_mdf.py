@@ -232,6 +232,23 @@ def test_ctrl_c_keeps_the_scales_that_are_done_and_resume_ends_the_training(trai
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_training_never_ends_an_unfinished_one(train, tmp_path, monkeypatch):
+    out, run = tmp_path / "out" / "own.safetensors", PyramidTraining.run
+
+    def stop_after_one_scale(self, on_step, stop, save):
+        run(self, on_step, lambda: bool(self.generators), save)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PyramidTraining, "run", stop_after_one_scale)
+        assert train().status == 130
+    again = train("--seed", 1)
+    assert again.status == 0 and "own-unfinished.training.safetensors" in again.err
+    assert [path.name for path in sorted(out.parent.iterdir())] == [
+        "own-unfinished.training.safetensors", "own.safetensors",
+    ]  # fmt: skip
+    assert train("--resume", out=out.with_name("own-unfinished.safetensors")).status == 0
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from samples import make_photo
 torch = pytest.importorskip("torch")
 
 from styletransfer.core.card import Painting  # noqa: E402
-from styletransfer.core.errors import CheckpointError, DivergedError, InputError  # noqa: E402
+from styletransfer.core.errors import CheckpointError, DivergedError, InputError, OutputError  # noqa: E402
 from styletransfer.training.checkpoint import build_network, find_checkpoint, load_checkpoint  # noqa: E402
 from styletransfer.training.follow import StepLog  # noqa: E402
 from styletransfer.training.loop import LOG_NAME, PREVIEW_NAME, Callbacks, Paths, rate_share, train  # noqa: E402
@@ -109,8 +111,8 @@ def test_checkpoints_and_previews_come_when_they_are_due(run, tmp_path, quick):
         seen[done] = (sorted(path.name for path in folder.glob("checkpoint-*")), (folder / PREVIEW_NAME).exists())
 
     run("a", quick(), Callbacks(look, preview_every=3, checkpoint_every=2))
-    second, fourth = ["checkpoint-000002"], ["checkpoint-000004"]
-    assert [names for names, _ in seen.values()] == [[], [], second, second, fourth]
+    start, second, fourth = ["checkpoint-000000"], ["checkpoint-000002"], ["checkpoint-000004"]
+    assert [names for names, _ in seen.values()] == [start, start, second, second, fourth]
     assert [shown for _, shown in seen.values()] == [False, False, False, True, True]
     assert find_checkpoint(tmp_path / "a").name == "checkpoint-000005"
 
@@ -132,7 +134,7 @@ def test_without_painting_or_photos_nothing_is_made(run, tmp_path, quick, missin
 
 def test_a_stopped_and_resumed_training_equals_an_uninterrupted_one(run, tmp_path, quick):
     settings = quick(steps=6)
-    whole, _, _ = run("whole", settings)
+    whole, before, _ = run("whole", settings)
     _, stopped, _ = run("parts", settings, stop_after(2))
     assert stopped.step == 2 and find_checkpoint(tmp_path / "parts").name == "checkpoint-000002"
     _, stopped, _ = run("parts", settings, stop_after(5), resume=True)
@@ -140,6 +142,7 @@ def test_a_stopped_and_resumed_training_equals_an_uninterrupted_one(run, tmp_pat
     resumed, progress, _ = run("parts", settings, resume=True)
     assert progress.step == 6 and progress.seconds >= stopped.seconds
     assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert progress.losses == before.losses, "the card's losses are means over steps before the interruption, too"
     assert_same_weights(resumed, whole)
 
 
@@ -156,6 +159,30 @@ def test_a_crash_between_two_checkpoints_costs_the_steps_since_the_last(run, tmp
     resumed, _, _ = run("parts", settings, resume=True)
     assert log(tmp_path / "parts") == log(tmp_path / "whole")
     assert_same_weights(resumed, whole)
+
+
+def test_what_is_killed_before_its_first_checkpoint_is_not_taken_for_the_training_before_it(run, tmp_path, quick):
+    def crash(done, _):
+        if done == 2:
+            raise MemoryError
+
+    run("a", quick(steps=4))
+    with pytest.raises(MemoryError):
+        run("a", quick(steps=4, seed=1), Callbacks(crash, preview_every=0, checkpoint_every=0))
+    resumed, _, _ = run("a", quick(steps=4, seed=1), resume=True)
+    whole, _, _ = run("whole", quick(steps=4, seed=1))
+    assert log(tmp_path / "a") == log(tmp_path / "whole")
+    assert_same_weights(resumed, whole)
+
+
+def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with StepLog(tmp_path / LOG_NAME, 0) as lines:
+        monkeypatch.setattr(lines, "_stream", SimpleNamespace(write=full, close=lines._stream.close))
+        with pytest.raises(OutputError, match=f"{LOG_NAME}: the disk is full"):
+            lines.write(1, {"total": 1.0}, 0.1)
 
 
 def test_resuming_a_training_from_a_style_keeps_its_schedule(run, tmp_path, quick):

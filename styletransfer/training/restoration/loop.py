@@ -15,7 +15,7 @@ from styletransfer.core.cores import cores
 from styletransfer.core.errors import DivergedError
 from styletransfer.core.pictures import Picture, save_picture
 from styletransfer.core.settings_restore import RestoreSettings
-from styletransfer.training.checkpoint import check_same, find_checkpoint
+from styletransfer.training.checkpoint import find_checkpoint
 from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses.expression import WeightedLoss
@@ -29,6 +29,7 @@ from styletransfer.training.restoration.state import (
     load_progress,
     save_progress,
 )
+from styletransfer.training.standing import check_same
 
 _WARM_UP = 0.02  # share of the training in which the learning rate rises
 _LOSS_WINDOW = 50  # steps that the card's losses are averaged over
@@ -79,11 +80,13 @@ def train_restorer(
     network = learning.network.train()
 
     preview = _Preview(sampler, settings, device)
-    recent: list[dict[str, float]] = []
     started = time.perf_counter() - progress.seconds
     workers = max(1, min(8, cores() // 2))
     last_step = progress.step if is_finished(progress) else (settings.steps if not settings.minutes else _FOREVER)
+    if not resume:  # whatever is resumed from now on is this training
+        save_progress(work, learning, progress)
     with StepLog(work / LOG_NAME, progress.step) as log:
+        recent = log.last(_LOSS_WINDOW)
         for step, batch in enumerate(sampler.batches(progress.step, last_step, workers), progress.step):
             rate = learning_rate(_share_done(step, progress.seconds, settings), settings.peak_rate)
             for group in learning.optimiser.param_groups:
