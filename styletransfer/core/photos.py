@@ -9,9 +9,12 @@ from styletransfer.core.errors import InputError
 from styletransfer.core.files import unreadable_folder
 from styletransfer.core.pictures import PICTURE_SUFFIXES
 
+_TRAINING, _MADE = ".training", ("-sheet.png", "-losses.png")
+"""Ends the folder of a training, and the pictures that it makes beside it."""
+
 
 def find_photos(folder: Path) -> list[Path]:
-    """Every picture file under ``folder``, recursively, in a fixed order.
+    """Every picture file under ``folder``, recursively, in a fixed order, without what trainings made there.
 
     Raises:
         InputError: no such folder, no picture in it, or a folder below that cannot be looked into.
@@ -21,15 +24,25 @@ def find_photos(folder: Path) -> list[Path]:
             f"{folder}: no such folder of photos; `styletransfer photos` downloads 5,000, "
             "or give any folder with --photos"
         )
-    found = sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder, onerror=_refuse)
-        for name in names
-        if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".") and Path(root, name).is_file()
-    )
+    found = []
+    for root, folders, names in os.walk(folder, onerror=_refuse):
+        trainings = {name for name in folders if name.endswith(_TRAINING) and Path(root, name, "log.jsonl").exists()}
+        folders[:] = [name for name in folders if name not in trainings]
+        made = {name.removesuffix(_TRAINING) + ending for name in trainings for ending in _MADE}
+        found += [
+            Path(root) / name
+            for name in names
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES
+            and not name.startswith(".")
+            and name not in made
+            and Path(root, name).is_file()
+        ]
     if not found:
-        raise InputError(f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed")
-    return found
+        raise InputError(
+            f"{folder}: no picture in it; a few hundred photos (JPEG, PNG, WebP) are needed (links to folders are not "
+            "followed)"
+        )
+    return sorted(found)
 
 
 def _refuse(error: OSError) -> None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageStat
 from torch import Tensor
 
 from styletransfer.core.errors import InputError
@@ -28,6 +28,9 @@ _V = TypeVar("_V")
 
 MIN_SIDE = 64
 """Photos with a shorter side than this, in pixels, are skipped: enlarged they would teach blur."""
+
+_ONE_COLOUR = 2.0
+"""Standard deviation, in grey levels, of which a painting has more in one channel at least."""
 
 _SCALE_RANGE = (0.7, 1.0)
 """A crop's side as a share of the photo's shorter side."""
@@ -64,9 +67,11 @@ def load_painting(path: Path, longer_side: int) -> Tensor:
     """The painting as float32 RGB ``[1, 3, H, W]`` in 0..255, its longer side at ``longer_side`` pixels.
 
     Raises:
-        InputError: the file is missing or no picture.
+        InputError: the file is missing, no picture, or all of one colour, which a network would paint everything in.
     """
     image = Image.fromarray(load_picture(path).frame_hwc)
+    if max(ImageStat.Stat(image).stddev) < _ONE_COLOUR:
+        raise InputError(f"{path}: is all of one colour, there is nothing to learn from it; give a painting's picture")
     scale = longer_side / max(image.size)
     width, height = (max(16, round(side * scale)) for side in image.size)
     resized = image.resize((width, height), Image.Resampling.LANCZOS)

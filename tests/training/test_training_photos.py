@@ -173,20 +173,42 @@ def test_leaving_early_ends_the_threads(photo_folder):
 
 
 def test_the_painting_is_scaled_to_its_longer_side(tmp_path):
-    Image.new("RGBA", (200, 100), (10, 200, 30, 255)).save(tmp_path / "wide.png")
+    wide = Image.new("RGBA", (200, 100), (10, 200, 30, 255))
+    wide.paste((250, 0, 0, 255), (100, 0, 200, 100))
+    wide.save(tmp_path / "wide.png")
     painting = load_painting(tmp_path / "wide.png", 64)
     assert painting.shape == (1, 3, 32, 64) and painting.dtype == torch.float32
     assert painting[0, :, 5, 5].tolist() == [10, 200, 30]
 
 
 def test_a_very_long_painting_keeps_sixteen_pixels(tmp_path):
-    Image.new("RGB", (2000, 20), (10, 200, 30)).save(tmp_path / "frieze.png")
+    Image.linear_gradient("L").resize((2000, 20)).convert("RGB").save(tmp_path / "frieze.png")
     assert load_painting(tmp_path / "frieze.png", 64).shape == (1, 3, 16, 64)
 
 
 def test_a_grey_painting_is_a_painting(tmp_path):
-    Image.fromarray(np.full((50, 50), 128, np.uint8)).save(tmp_path / "etching.png")
-    assert load_painting(tmp_path / "etching.png", 32).unique().tolist() == [128]
+    Image.fromarray(np.full((50, 50), 128, np.uint8) - np.eye(50, dtype=np.uint8) * 100).save(tmp_path / "etching.png")
+    painting = load_painting(tmp_path / "etching.png", 32)
+    assert torch.equal(painting[:, 0], painting[:, 2]) and painting[0, 0, 0, -1] == 128
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
+def test_what_is_all_of_one_colour_is_no_painting(tmp_path, colour):
+    Image.new("RGB", (60, 40), colour).save(tmp_path / "flat.png")
+    with pytest.raises(InputError, match=r"flat\.png: is all of one colour"):
+        load_painting(tmp_path / "flat.png", 32)
+
+
+def test_what_trainings_made_among_the_photos_is_no_photo(photo_folder):
+    before = find_photos(photo_folder)
+    work = photo_folder / "mine.training"
+    work.mkdir()
+    for path in (work / "preview.png", photo_folder / "mine-sheet.png", photo_folder / "mine-losses.png"):
+        path.write_bytes(before[0].read_bytes())
+    (photo_folder / "other-sheet.png").write_bytes(before[0].read_bytes())
+    assert len(find_photos(photo_folder)) == len(before) + 4, "nothing says that these are a training's"
+    (work / "log.jsonl").touch()
+    assert [path.name for path in find_photos(photo_folder) if path not in before] == ["other-sheet.png"]
 
 
 def test_a_text_file_is_no_painting(tmp_path):
