@@ -18,6 +18,7 @@ from styletransfer.cli.restore_inputs import (
     common,
     find_sets,
     load_restorers,
+    names_within,
     webcam_spoil,
 )
 from styletransfer.cli.restore_tables import print_tables
@@ -168,18 +169,18 @@ class _Work:
         with progress() as bar, interruption() as interrupted:
             task = bar.add_task("evaluating", total=total, note="")
             for name, files in sets.items():
-                for path in files:
+                for path, photo in zip(files, names_within(files), strict=True):
                     if interrupted.is_set():
                         self.is_stopped = True
                         return
-                    bar.update(task, note=f"{name} {path.name}")
-                    self._photo(name, path)
+                    bar.update(task, note=f"{name} {photo}")
+                    self._photo(name, path, photo)
                     bar.advance(task)
                 if files and self.skipped.get(name, 0) == len(files):
                     self.has_failed = True
                     fail(f"{name}: none of its {len(files)} pictures can be used")
 
-    def _photo(self, of_set: str, path: Path) -> None:
+    def _photo(self, of_set: str, path: Path, photo: str) -> None:
         from styletransfer.core.damage import load_photo, make_sample
 
         try:
@@ -192,9 +193,9 @@ class _Work:
             return
         for name in (self.settings.baseline, *self.running):
             try:
-                row = {"set": of_set, "photo": path.name, "model": name, **self._measured(name, sample)}
+                row = {"set": of_set, "photo": photo, "model": name, **self._measured(name, sample)}
             except StyleTransferError as error:
-                fail(f"{name}: {path.name}: {error} (the model is left out)")
+                fail(f"{name}: {photo}: {error} (the model is left out)")
                 del self.running[name]
                 self.rows = [row for row in self.rows if row["model"] != name]
                 self.has_failed = True

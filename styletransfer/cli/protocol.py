@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styletransfer.core.errors import InputError, SettingsError
-from styletransfer.core.yardstick import Entry, EvaluateSettings, summarise
+from styletransfer.core.yardstick import TERMS, Entry, EvaluateSettings, summarise
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ def read_entries(path: Path, header: dict[str, Any]) -> list[Entry]:
         report = json.loads(path.read_text(encoding="utf-8"))
         entries: list[Entry] = report["results"]
         known, version = report["baseline"], report["format"]
-        if any(not {"size", "photo", "pixels", "models", "optimisation"} <= entry.keys() for entry in entries):
+        if not isinstance(known, dict) or not all(_is_entry(entry) for entry in entries):
             raise KeyError("results")
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{path}: is no file that `evaluate` wrote; name another one with --json") from error
@@ -61,3 +61,24 @@ def read_entries(path: Path, header: dict[str, Any]) -> list[Entry]:
             f"{path}: was measured with another {', '.join(differing).replace('_', ' ')}; name another file with --json"
         )
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether all that is read of an entry is there, in the types that it is read as.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is not, either.
+    """
+    models, optimisation = entry["models"].values(), entry["optimisation"].values()
+    measured = [entry["untouched"]] if "untouched" in entry else []
+    measured += [*models, *(terms for run in optimisation for terms in run["at"].values())]
+    numbers = [terms[name] for terms in measured for name in TERMS]
+    numbers += [one["seconds"] for one in (*models, *optimisation)]
+    numbers += [value for model in models for value in model["artefacts"].values()]
+    numbers += [entry["size"], *(value for run in optimisation for value in (*run["best"], run["iterations"]))]
+    texts = [entry["photo"], entry["pixels"], *(model["file"] for model in models)]
+    return (
+        all(isinstance(value, int | float) for value in numbers)
+        and all(isinstance(value, str) for value in texts)
+        and all(run["best"] and isinstance(run["is_done"], bool) for run in optimisation)
+    )

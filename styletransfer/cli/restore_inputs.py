@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,15 @@ def _build(metric: str, device: str) -> Measure:
     return build_measure(metric, on)
 
 
+def names_within(files: Sequence[Path]) -> list[str]:
+    """What tells the photos of a set apart: their names, or, where two have one, their paths below what all share."""
+    names = [path.name for path in files]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath([path.parent for path in files])
+    return [path.relative_to(common).as_posix() for path in files]
+
+
 def find_sets(folders: Sequence[Path], only: Path | None, count: int) -> dict[str, list[Path]]:
     """The photos of every set by the folder's name; a set that ``only`` names is called by its file."""
     from styletransfer.core.photos import find_photos
@@ -88,7 +98,8 @@ def find_sets(folders: Sequence[Path], only: Path | None, count: int) -> dict[st
     names = None
     if only is not None:
         try:
-            names = set(only.read_text(encoding="utf-8").split())
+            lines = only.read_text(encoding="utf-8-sig").splitlines()
+            names = {line.strip() for line in lines if line.strip()}
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{only}: cannot be read as a list of names ({error})") from error
     sets: dict[str, list[Path]] = {}

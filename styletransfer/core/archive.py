@@ -89,7 +89,7 @@ def unpack_pictures(
             return result
     except FileNotFoundError as error:
         raise InputError(f"{archive}: there is no such file") from error
-    except (zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         raise InputError(
             f"{archive}: no zip archive, or a damaged one ({error}); check the address, download it again"
         ) from error

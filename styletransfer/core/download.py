@@ -219,7 +219,7 @@ def _attempt(transfer: _Transfer) -> None:
         return
     except urllib.error.URLError as error:
         raise _network_error(transfer, error.reason, start) from error
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, ValueError) as error:  # also of a redirect; UnicodeError is a ValueError
         raise DownloadError(f"{transfer.url}: not a web address ({error})") from error
     except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise _TryAgainError(f"the connection failed ({_words(error)})") from error

@@ -18,7 +18,7 @@ from styletransfer.core.errors import SettingsError
 from styletransfer.core.pictures import load_picture, resize_frame
 from styletransfer.study.design import SPOILT, Design, Trial, plan
 from styletransfer.study.scenes import REFERENCE, Scene
-from styletransfer.study.votes import Vote, VoteLog
+from styletransfer.study.votes import Vote, VoteLog, is_missing
 
 MAX_CATCH_FAILURES = 0.25
 """An observer with a larger share of wrong catch trials is marked as failed; half of a guesser's are wrong."""
@@ -82,6 +82,8 @@ class Experiment:
                 "a name has letters, digits, spaces and . _ @ - in it, begins with a letter or a digit, "
                 "and is at most 64 long"
             )
+        if is_missing(observer):
+            raise SettingsError(f"tables take the name {observer} for no value; add a letter to it")
         with self._lock:
             self._know(observer)
             state = self._state(observer)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from styletransfer.core.errors import InputError
 from styletransfer.core.pictures import load_picture
+from styletransfer.study.votes import is_missing
 
 REFERENCE = "reference"
 SHOWN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
@@ -94,6 +95,8 @@ def _scene(folder: Path, name: str, found: list[tuple[str, Path]], problems: lis
     if len(pictures) < len(found):
         twice = next(condition for condition, path in found if pictures[condition] != path)
         problems.append(f"{where} has two pictures for {twice!r}; keep one of them")
+    elif unfit := [text for text in (name, *pictures) if is_missing(text)]:
+        problems.append(f"{where}: tables take the name {unfit[0]!r} for no value; rename it")
     elif REFERENCE not in pictures:
         problems.append(f"{where} has no {REFERENCE} picture; {_LAYOUTS}")
     elif len(pictures) < 3:

@@ -19,6 +19,11 @@ _MISSING = {"", "nan"}  # what spreadsheets and pandas write for no value
 _MAX_FILE_BYTES = 2**28
 
 
+def is_missing(text: str) -> bool:
+    """Whether a table's reader takes this for no value: nobody and nothing in a study may be called so."""
+    return text.strip().lower() in _MISSING
+
+
 @dataclass(frozen=True)
 class Vote:
     """One line: of ``condition_a`` and ``condition_b`` in ``scene`` the observer chose A (or B)."""
@@ -103,7 +108,7 @@ def _problem(row: list[str], header: list[str]) -> str | None:
         return f"has too {'few' if len(row) < len(header) else 'many'} values"
     cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
     for name in ("observer", "scene", "condition_A", "condition_B"):
-        if cells[name].lower() in _MISSING:
+        if is_missing(cells[name]):
             return f"has no {name}"
     if cells["is_A_selected"].lower() not in _YES_NO:
         return f"has is_A_selected {cells['is_A_selected']!r}; allowed: 1 (A was chosen) or 0 (B was chosen)"

@@ -119,6 +119,15 @@ def test_no_zip(tmp_path, content):
         unpack_pictures(tmp_path / "a.zip", tmp_path / "out", SUFFIXES)
 
 
+def test_zip_of_a_later_format(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", [("1.png", b"x")])
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99
+    archive.write_bytes(data)
+    with pytest.raises(InputError, match="no zip archive, or a damaged one"):
+        unpack_pictures(archive, tmp_path / "out", SUFFIXES)
+
+
 def test_zip_without_pictures(tmp_path):
     archive = make_zip(tmp_path / "a.zip", [("notes.txt", b"x")])
     with pytest.raises(InputError, match="no picture"):

@@ -184,6 +184,7 @@ def test_unknown_host_fails_at_once(tmp_path):
         "http://[",
         "http://a:b/",
         "http://h/ä b",
+        "http://a..b/photos.zip",
     ],
 )
 def test_no_web_address(url, tmp_path):

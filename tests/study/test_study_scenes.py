@@ -51,9 +51,14 @@ def spoil_names(folder):
     Image.new("RGB", (40, 30)).save(folder / "meadow" / "beta.jpg")
 
 
+def spoil_name(folder):
+    (folder / "meadow" / "beta.png").rename(folder / "meadow" / "NaN.png")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (spoil_name, r"tables take the name 'NaN' for no value; rename it"),
         (spoil_reference, r"'meadow' has no reference picture; allowed: SCENE/reference.png"),
         (spoil_picture, r"beta.png: the picture is damaged"),
         (spoil_size, r"beta.png: 41×30 pixels, its reference has 40×30"),

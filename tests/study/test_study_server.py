@@ -256,3 +256,10 @@ def test_who_takes_the_spoilt_picture_for_the_reference_has_failed():
     assert results == {"anna": (2, 0), "bert": (2, 1)}
     assert [has_failed(*results[name]) for name in ("anna", "bert")] == [False, True]
     assert not has_failed(4, 1)  # one slip of the finger
+
+
+def test_nobody_is_called_what_tables_take_for_no_value(make_experiment):
+    experiment = make_experiment()
+    with pytest.raises(SettingsError, match="tables take the name Nan for no value"):
+        experiment.start("Nan")
+    assert experiment.start("Nanette")["trial"]

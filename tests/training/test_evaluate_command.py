@@ -169,6 +169,27 @@ def test_resume_refuses_a_file_of_something_else(evaluate, tmp_path, text):
     assert report.read_text() == text
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda report: report.update(baseline=None),
+        lambda report: report["results"][0]["models"]["tiny"].pop("total"),
+        lambda report: report["results"][0]["models"]["tiny"].update(total="x"),
+        lambda report: report["results"][0]["optimisation"]["photo"].pop("best"),
+        lambda report: report["results"][0]["optimisation"]["photo"].update(best=[]),
+        lambda report: report["results"][0].update(models=[]),
+    ],
+)
+def test_resume_refuses_a_damaged_report(evaluate, tmp_path, spoil):
+    report = tmp_path / "e.json"
+    assert evaluate("--json", report, "--count", 1, "--start", "photo").status == 0
+    content = json.loads(report.read_text())
+    spoil(content)
+    report.write_text(json.dumps(content))
+    done = evaluate("--json", report, "--resume", "--count", 1, "--start", "photo")
+    assert done.status == 1 and is_one_error_line(done.err) and "is no file that `evaluate` wrote" in done.errors[0]
+
+
 def test_ctrl_c_keeps_what_was_finished(evaluate, tmp_path, monkeypatch):
     from styletransfer.cli import evaluate as module
 

@@ -103,6 +103,22 @@ def test_only_takes_the_named_photos(evaluate, tmp_path):
     assert one_error(evaluate("--only", tmp_path / "none.txt"), "none.txt")
 
 
+def test_a_line_of_only_is_one_name(evaluate, small_set, tmp_path):
+    (small_set / "0.png").rename(small_set / "my photo.png")
+    (tmp_path / "one.txt").write_text("my photo.png\r\n\n")
+    assert "one, x2, 1 photo " in evaluate("--only", tmp_path / "one.txt").out
+
+
+def test_photos_of_one_name_in_two_folders_both_count(evaluate, small_set, tmp_path):
+    for folder in ("a", "b"):
+        (small_set / folder).mkdir()
+        (small_set / f"{0 if folder == 'a' else 1}.png").rename(small_set / folder / "1.png")
+    done = evaluate("--csv", tmp_path / "rows.csv")
+    assert "Small, x2, 3 photos (means)" in done.out
+    photos = {row["photo"] for row in csv.DictReader((tmp_path / "rows.csv").open())}
+    assert photos == {"2.png", "a/1.png", "b/1.png"}
+
+
 def test_figures_of_several_files_in_one_plot(evaluate, cli, tiny_upscale2, tmp_path):
     other = tmp_path / "twin.onnx"
     shutil.copy(tiny_upscale2, other)
