@@ -112,8 +112,9 @@ def _locked(work: Path) -> Iterator[None]:
         yield
     finally:
         connection.close()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the folder is empty where there was nothing to resume
             path.unlink()
+            work.rmdir()
 
 
 def set_aside(out: Path, work_of: Callable[[Path], Path]) -> None:

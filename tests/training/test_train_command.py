@@ -163,6 +163,11 @@ def test_two_trainings_of_one_name_do_not_run_at_once(train, tmp_path, monkeypat
     assert not (tmp_path / "out" / "stripes.training" / "lock.sqlite").exists()
 
 
+def test_nothing_to_resume_leaves_no_folder(train, tmp_path):
+    assert one_error(train("--steps", 1, "--resume"), "stripes.training: no checkpoint there")
+    assert not (tmp_path / "out" / "stripes.training").exists()
+
+
 def test_a_style_is_whole_where_its_pictures_have_no_room(train, tmp_path, monkeypatch):
     def full(*_):
         raise OutputError("sheet.png: the disk is full; free some space and run the command again")
