@@ -23,7 +23,7 @@ from styletransfer.runtime.stylizer import Stylizer
 Frame = NDArray[np.uint8]
 
 FOLDER = Path(__file__).parent / "pictures"
-QUALITY = 82
+QUALITY = 74
 GAP = 6  # white pixels between pictures
 
 # One strip a style: these photos, cut to this shape (width / height) around this point (parts of the photo).
@@ -33,7 +33,8 @@ STRIP = (
     ("rocket", 1.5, (0.5, 0.5)),
     ("astronaut", 1.0, (0.5, 0.5)),
 )
-STRIP_HEIGHT = 208
+STRIP_HEIGHT, FAST_STRIP_HEIGHT = 208, 128
+"""Pixels; the second for the networks of half the width, which repeat paintings."""
 
 # Slices of one photo: the style ("" is the photo itself) and the part of the width where the slice begins.
 HERO = (("", 0.0), ("starry_night", 0.37), ("udnie", 0.52), ("sunflowers", 0.655), ("the_scream", 0.79))
@@ -81,12 +82,12 @@ def in_a_row(pictures: list[Image.Image]) -> Image.Image:
     return row
 
 
-def strip(style: str | None) -> Image.Image:
+def strip(style: str | None, height: int = STRIP_HEIGHT) -> Image.Image:
     """The photos of :data:`STRIP` in one style, or as they are."""
     pictures = []
     for name, ratio, centre in STRIP:
         picture = photo(name) if style is None else stylizer(style)(photo(name))
-        pictures.append(cut(picture, ratio, centre, STRIP_HEIGHT))
+        pictures.append(cut(picture, ratio, centre, height))
     return in_a_row(pictures)
 
 
@@ -115,7 +116,9 @@ def controls() -> Image.Image:
 def main() -> None:
     """Write every picture."""
     pictures = {"hero": hero(), "photos": strip(None), "controls": controls()}
-    pictures |= {style: strip(style) for style in zoo.shipped()}
+    pictures |= {
+        style: strip(style, FAST_STRIP_HEIGHT if style.endswith("_fast") else STRIP_HEIGHT) for style in zoo.shipped()
+    }
     FOLDER.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         frame: Frame = np.asarray(picture)

@@ -28,7 +28,7 @@ def loss_dtype(device: torch.device) -> torch.dtype:
 def _seconds(dtype: torch.dtype) -> float:
     """What a convolution takes.
 
-    AVX-512's bfloat16 instructions without AMX make a training step 1.7 times slower on Intel's processors and 1.8
+    AVX-512's bfloat16 instructions without AMX make a training step 1.7 times slower on Intel's processors and 1.9
     times faster on AMD's (measured): a difference that no busy moment hides, so a resumed training gets the same type.
     """
     x = torch.ones(1, 64, 256, 256, dtype=dtype).contiguous(memory_format=torch.channels_last)
