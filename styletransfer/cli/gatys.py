@@ -14,6 +14,7 @@ import typer
 
 from styletransfer.cli.common import numbers, progress, stderr, warn
 from styletransfer.cli.lossnet import DeviceOption, VggOption, device_for, load_lossnet
+from styletransfer.cli.pictures import warn_of_lost_opacity
 from styletransfer.cli.targets import Taken
 from styletransfer.cli.trainings import set_aside
 from styletransfer.core.baseline import OBJECTIVES, OPTIMISERS, STARTS, GatysSettings
@@ -25,6 +26,7 @@ from styletransfer.core.errors import (
 )
 from styletransfer.core.files import explain_os_error
 from styletransfer.core.interrupts import interruption
+from styletransfer.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -177,7 +179,7 @@ def _sizes(size: int | None, sizes: str | None) -> tuple[int, ...]:
 
 def _pictures(content: Path, style: Path, out: Path, preview: Path, quality: int | None) -> tuple[Picture, Picture]:
     """The photo and the painting, after a look at whether the result can be written."""
-    from styletransfer.core.pictures import WITH_ALPHA, format_of, load_picture
+    from styletransfer.core.pictures import format_of, load_picture
 
     if quality is not None and not 1 <= quality <= 100:
         raise SettingsError(f"--quality is {quality}; it goes from 1 to 100")
@@ -191,8 +193,7 @@ def _pictures(content: Path, style: Path, out: Path, preview: Path, quality: int
     for path, picture in ((content, photo), (style, painting)):
         if picture.has_more_frames:
             warn(f"{path}: has several frames or pages, the first one is taken")
-    if photo.alpha_hw is not None and format not in WITH_ALPHA and photo.alpha_hw.min() < 255:
-        warn(f"{content}: {format} has no transparency, the picture is laid on white")
+    warn_of_lost_opacity(photo, format, str(content))
     return photo, painting
 
 
@@ -240,7 +241,6 @@ def _save(frame: Frame, photo: Picture, keep_colors: bool, path: Path, quality: 
 
 def _follow(commission: Commission, network: VGGFeatures, work: Path, resume: bool, follow: Follow) -> Painted:
     """Paint with a progress bar; Ctrl-C ends it after the iteration that it is in."""
-    from styletransfer.core.memory import is_out_of_memory
     from styletransfer.training.gatys import paint
     from styletransfer.training.gatys_state import STATE_NAME
 

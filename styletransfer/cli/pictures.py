@@ -155,19 +155,26 @@ def _with_frame(picture: Picture, frame_hwc: Frame, chain: Chain) -> Picture:
 
 
 def _save(picture: Picture, target: Path | None, quality: int | None, name: str) -> None:
-    from styletransfer.core.pictures import FORMATS, WITH_ALPHA, format_of, save_picture
+    from styletransfer.core.pictures import FORMATS, format_of, save_picture
 
     if target is None:
         format = picture.format if picture.format in set(FORMATS.values()) - {"GIF"} else "PNG"
         _to_stdout(picture, str(format), quality)
         return
     format = format_of(target)
+    warn_of_lost_opacity(picture, format, name)
+    save_picture(picture, target, quality=quality)
+
+
+def warn_of_lost_opacity(picture: Picture, format: str, name: str) -> None:
+    """Say what a format cannot hold of a picture's transparency."""
+    from styletransfer.core.pictures import WITH_ALPHA
+
     alpha = picture.alpha_hw
     if alpha is not None and format not in WITH_ALPHA and alpha.min() < 255:
         warn(f"{name}: {format} has no transparency, the picture is laid on white")
     if alpha is not None and format == "GIF" and ((alpha > 0) & (alpha < 255)).any():
         warn(f"{name}: GIF has no partial transparency, pixels become opaque or wholly transparent")
-    save_picture(picture, target, quality=quality)
 
 
 def _to_stdout(picture: Picture, format: str, quality: int | None) -> None:

@@ -18,13 +18,12 @@ from styletransfer.cli.trainings import (
     TensorboardOption,
     check_out,
     check_pictures,
-    curves_of,
     need_extra,
     training_folder,
-    work_of,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings import STEPS_FROM_A_STYLE, STEPS_FROM_SCRATCH, TrainSettings
+from styletransfer.core.work import LOG_NAME, curves_of, sheet_of, work_of
 
 if TYPE_CHECKING:
     from styletransfer.core.card import Painting
@@ -155,7 +154,7 @@ def train(
 
 def _pictures(out: Path) -> tuple[Path, Path]:
     """Where the contact sheet and the loss curves go."""
-    return out.with_name(f"{out.stem}-sheet.png"), curves_of(out)
+    return sheet_of(out), curves_of(out)
 
 
 def _finish(
@@ -168,7 +167,6 @@ def _finish(
 ) -> None:
     """Write the style file, the contact sheet and the loss curves, and say where they are."""
     from styletransfer.training.export import export_style, make_card
-    from styletransfer.training.follow import LOG_NAME
     from styletransfer.training.report import save_contact_sheet, save_loss_curve
 
     sheet, curve = _pictures(out)

@@ -18,13 +18,12 @@ from styletransfer.cli.trainings import (
     TensorboardOption,
     check_out,
     check_pictures,
-    curves_of,
     need_extra,
     training_folder,
-    work_of,
 )
 from styletransfer.core.ranges import help_of
 from styletransfer.core.settings_restore import RESTORE_STEPS, RestoreSettings
+from styletransfer.core.work import LOG_NAME, curves_of, work_of
 
 if TYPE_CHECKING:
     from styletransfer.training.losses.expression import WeightedLoss
@@ -134,7 +133,7 @@ def train_restore(
 
 def _finish(network: RestoreNet, progress: RestoreProgress, out: Path, half: bool, val: Path | None) -> None:
     """Write the file and the loss curves, measure, and say where everything is."""
-    from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME
+    from styletransfer.training.follow import PREVIEW_NAME
     from styletransfer.training.report import save_loss_curve
     from styletransfer.training.restoration.export import export_restorer, make_card
     from styletransfer.training.restoration.validate import mean_psnr_db

@@ -15,6 +15,7 @@ from styletransfer.cli.common import warn
 from styletransfer.cli.extra_files import check_extra, is_below
 from styletransfer.core.errors import MissingExtraError, OutputError
 from styletransfer.core.files import explain_os_error
+from styletransfer.core.work import work_of
 
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted training: the same command plus this.")
@@ -42,11 +43,6 @@ def check_out(out: Path, suffix: str, what: str) -> None:
         raise OutputError(f"{out}: is a folder; name a file with --out")
 
 
-def curves_of(out: Path) -> Path:
-    """Where the loss curves of the training of ``out`` go."""
-    return out.with_name(f"{out.stem}-losses.png")
-
-
 def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) -> None:
     """Refuse a name whose pictures would replace what the training reads.
 
@@ -66,14 +62,9 @@ def check_pictures(pictures: Iterable[Path], out: Path, inputs: Iterable[Path]) 
             raise OutputError(f"{picture}: is one of the photos, and would be replaced; name another file with --out")
 
 
-def work_of(out: Path) -> Path:
-    """The folder of the training of ``out``: checkpoints, previews, the log."""
-    return out.with_suffix(".training")
-
-
 @contextlib.contextmanager
-def training_folder(out: Path, resume: bool) -> Iterator[Path]:
-    """The folder of a training, which nobody else trains in meanwhile.
+def training_folder(out: Path, resume: bool) -> Iterator[None]:
+    """Keep everybody else from training in the folder of ``out``'s training meanwhile.
 
     A training that begins anew puts aside what an unfinished one of its name left there.
 
@@ -90,10 +81,10 @@ def training_folder(out: Path, resume: bool) -> Iterator[Path]:
     if not resume and work.is_dir():
         with _locked(work):
             is_wanted = is_unfinished(work, out)
-        if is_wanted:
+        if is_wanted:  # without the lock, which lies in there: some systems rename no folder of open files
             set_aside(out, work_of)
     with _locked(work):
-        yield work
+        yield
 
 
 @contextlib.contextmanager
@@ -117,20 +108,20 @@ def _locked(work: Path) -> Iterator[None]:
             work.rmdir()
 
 
-def set_aside(out: Path, work_of: Callable[[Path], Path]) -> None:
+def set_aside(out: Path, saved_at: Callable[[Path], Path]) -> None:
     """Rename what unfinished work has saved, for work that begins anew under its name; it can still be resumed.
 
     Args:
         out: the file that was to come of it.
-        work_of: where the work on a file is saved.
+        saved_at: where the work on a file is saved.
 
     Raises:
         OutputError: it cannot be renamed.
     """
     stems = itertools.chain([f"{out.stem}-unfinished"], (f"{out.stem}-unfinished-{n}" for n in itertools.count(2)))
     names = (out.with_name(f"{stem}{out.suffix}") for stem in stems)
-    name = next(name for name in names if not work_of(name).exists())
-    work, target = work_of(out), work_of(name)
+    name = next(name for name in names if not saved_at(name).exists())
+    work, target = saved_at(out), saved_at(name)
     try:
         work.rename(target)
     except OSError as error:

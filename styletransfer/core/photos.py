@@ -8,9 +8,7 @@ from pathlib import Path
 from styletransfer.core.errors import InputError
 from styletransfer.core.files import unreadable_folder
 from styletransfer.core.pictures import PICTURE_SUFFIXES
-
-_TRAINING, _MADE = ".training", ("-sheet.png", "-losses.png")
-"""Ends the folder of a training, and the pictures that it makes beside it."""
+from styletransfer.core.work import LOG_NAME, TRAINING_SUFFIX, curves_of, sheet_of
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -26,9 +24,9 @@ def find_photos(folder: Path) -> list[Path]:
         )
     found = []
     for root, folders, names in os.walk(folder, onerror=_refuse):
-        trainings = {name for name in folders if name.endswith(_TRAINING) and Path(root, name, "log.jsonl").exists()}
+        trainings = {name for name in folders if _is_training(Path(root, name))}
         folders[:] = [name for name in folders if name not in trainings]
-        made = {name.removesuffix(_TRAINING) + ending for name in trainings for ending in _MADE}
+        made = {of(Path(name)).name for name in trainings for of in (sheet_of, curves_of)}
         found += [
             Path(root) / name
             for name in names
@@ -43,6 +41,10 @@ def find_photos(folder: Path) -> list[Path]:
             "followed)"
         )
     return sorted(found)
+
+
+def _is_training(folder: Path) -> bool:
+    return folder.suffix == TRAINING_SUFFIX and (folder / LOG_NAME).exists()
 
 
 def _refuse(error: OSError) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from styletransfer.core.files import explain_os_error
 
-LOG_NAME = "log.jsonl"
 PREVIEW_NAME = "preview.png"
 
 

@@ -21,6 +21,7 @@ from styletransfer.core.frames import FramePair
 from styletransfer.core.photos import find_photos
 from styletransfer.core.pictures import Picture, resize_frame, save_picture
 from styletransfer.core.settings import TrainSettings
+from styletransfer.core.work import LOG_NAME
 from styletransfer.training.checkpoint import (
     Progress,
     build_network,
@@ -31,7 +32,7 @@ from styletransfer.training.checkpoint import (
 )
 from styletransfer.training.data import EpochOrder, PhotoSampler, load_painting
 from styletransfer.training.folding import fold_norms
-from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
+from styletransfer.training.follow import PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses import Objective
 from styletransfer.training.muon import MuonAdam

@@ -15,8 +15,9 @@ from styletransfer.core.cores import cores
 from styletransfer.core.errors import DivergedError
 from styletransfer.core.pictures import Picture, save_picture
 from styletransfer.core.settings_restore import RestoreSettings
+from styletransfer.core.work import LOG_NAME
 from styletransfer.training.checkpoint import find_checkpoint
-from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks, StepLog, is_due
+from styletransfer.training.follow import PREVIEW_NAME, Callbacks, StepLog, is_due
 from styletransfer.training.hardware import describe_device, loss_dtype, tune_allocator
 from styletransfer.training.losses.expression import WeightedLoss
 from styletransfer.training.restoration.networks import RestoreNet

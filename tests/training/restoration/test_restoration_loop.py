@@ -13,9 +13,10 @@ torch = pytest.importorskip("torch")
 
 from styletransfer.core.errors import CheckpointError, DivergedError, InputError, SettingsError  # noqa: E402
 from styletransfer.core.settings_restore import RestoreSettings  # noqa: E402
+from styletransfer.core.work import LOG_NAME  # noqa: E402
 from styletransfer.training.checkpoint import find_checkpoint  # noqa: E402
 from styletransfer.training.checkpoint import save_checkpoint as save_style  # noqa: E402
-from styletransfer.training.follow import LOG_NAME, PREVIEW_NAME, Callbacks  # noqa: E402
+from styletransfer.training.follow import PREVIEW_NAME, Callbacks  # noqa: E402
 from styletransfer.training.losses.expression import build_loss  # noqa: E402
 from styletransfer.training.restoration.loop import is_finished, learning_rate, train_restorer  # noqa: E402
 from styletransfer.training.restoration.networks import build_restorer  # noqa: E402
